@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names of the things that events touch.
+
+The explorer compares footprints, so a location must have the same number in every execution of one
+search, whatever the interleaving.  Memory words and frames are named by their address.  Objects that
+exist when the kernel has booted are numbered once, by :meth:`Locations.number_static`.  An object
+made later is named after the actor that touches it first and how many it had named before: the
+creator, since publishing an object is an event that touches it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from kmm.harness.context import Context
+
+__all__ = ["Locations"]
+
+
+class Locations:
+    """Numbers for locations, dense and never reused within one world."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Hashable, int] = {}
+        self._words: dict[int, int] = {}
+        self._count = 0
+
+    def named(self, *key: Hashable) -> int:
+        """The location called *key*."""
+        loc = self._ids.get(key)
+        if loc is None:
+            self._count += 1
+            loc = self._ids[key] = self._count
+        return loc
+
+    def word(self, pa: int) -> int:
+        """The 8-byte word of physical memory that contains *pa*."""
+        loc = self._words.get(pa >> 3)
+        if loc is None:
+            self._count += 1
+            loc = self._words[pa >> 3] = self._count
+        return loc
+
+    def object(self, obj: Any, context: Context) -> int:
+        """The contents of a struct as a whole, on first touch by *context*."""
+        loc: int = obj._loc
+        if loc:
+            return loc
+        outer = obj._container
+        if outer is None:
+            key: tuple[Hashable, ...] = ("object", context.key, context.objects)
+            context.objects += 1
+        else:
+            key = ("member", self.object(outer, context), _member_name(outer, obj))
+        obj._loc = loc = self.named(*key)
+        return loc
+
+    def field(self, obj: Any, field: str, context: Context) -> int:
+        """One field of a struct."""
+        return self.named("field", obj._loc or self.object(obj, context), field)
+
+    def number_static(self, objects: Iterable[Any]) -> None:
+        """Number every struct that exists when the kernel has booted, in the order given."""
+        for index, obj in enumerate(objects):
+            if not obj._loc:
+                obj._loc = self.named("static", index)
+
+
+def _member_name(outer: Any, obj: Any) -> str:
+    for klass in type(outer).__mro__:
+        for slot in getattr(klass, "__slots__", ()):
+            if slot not in ("_container", "_loc") and getattr(outer, slot, None) is obj:
+                return str(slot)
+    return f"[{type(obj).__name__}]"
