@@ -2,7 +2,6 @@
 from enum import IntEnum
 
 from typing_extensions import Buffer
-from enum import IntEnum
 
 class BusError(Exception):
     address: int
