@@ -1,0 +1,624 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The linker: a kernel is built, not imported.
+
+:func:`build` makes a :class:`Kernel`: every Linux module is executed afresh in a namespace of its
+own, and its imports are resolved inside that kernel.  Two kernels of one process, of the same
+configuration or of different ones, share code objects and nothing else.
+
+How: a module's globals hold a ``__builtins__`` with the kernel's own ``__import__``, so every
+``from kmm.mm... import`` of Linux code, and no other import of the process, comes here.
+
+* Linux modules are ``kmm.c`` and everything under :data:`LINUX`; they import each other,
+  ``kmm.c``, ``kmm.hooks``, the standard library and sortedcontainers.  All else is refused.
+* ``kmm.hooks`` is a private copy, so that booting this kernel binds its names and no other's.
+* ``kmm.include.generated.autoconf`` is generated from the configuration.
+* ``<asm/...>`` is written as x86's and means the architecture that is built.
+* A file of an overlay is executed in the namespace of the module it patches, after that module's
+  own text and before anyone has seen it; see :meth:`Kernel._overlay` for what that replaces.
+* A scenario is a module linked into a kernel, as by insmod; it may import the bench as well.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import hashlib
+import importlib.machinery
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from kmm import hooks as _hooks
+from kmm.kconfig import Config
+from kmm.overlay import Overlay, OverlayError, OverlayFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = ["LINUX", "Kernel", "LinkError", "ScenarioSource", "build", "module_name"]
+
+#: Folders of the kernel's tree that hold Linux code.
+LINUX = ("arch", "drivers", "include", "init", "kernel", "lib", "mm")
+
+#: What Linux code may import from outside the kernel.
+_FOREIGN = frozenset(sys.stdlib_module_names) | {"sortedcontainers"}
+
+#: An overlay need not say ``from __future__ import annotations``: structs rely on it.
+_ANNOTATIONS = __future__.annotations.compiler_flag
+
+_AUTOCONF = "kmm.include.generated.autoconf"
+_ASM = "kmm.arch.x86.include.asm"
+_TREE = Path(__file__).parent
+_ROOT = "kmm.init.main"
+
+
+class LinkError(ImportError):
+    """A kernel that cannot be linked.
+
+    :param importer: module whose import failed, or "" when asked from outside.
+    :param wanted: what it asked for.
+    """
+
+    def __init__(self, importer: str, wanted: str, reason: str) -> None:
+        self.importer = importer
+        self.wanted = wanted
+        self.reason = reason
+        super().__init__(f"{importer + ': ' if importer else ''}{wanted}: {reason}", name=wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSource:
+    """A Python file that is linked into kernels under test.
+
+    :param name: its module name; must not begin with ``kmm.``.
+    :param path: the file; tracebacks show it.
+    :param text: its source.
+    """
+
+    name: str
+    path: Path
+    text: str
+
+    @classmethod
+    def load(cls, path: Path | str, name: str | None = None) -> ScenarioSource:
+        """Read *path*; the name is the file's stem unless given.
+
+        :raises LinkError: the file cannot be read.
+        """
+        path = Path(path)
+        try:
+            return cls(name or path.stem, path, path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise LinkError("", str(path), f"cannot read the scenario: {_reason(error)}") from None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its name and text."""
+        return hashlib.sha256(f"{self.name}\0{self.text}".encode()).hexdigest()
+
+
+# --- compiled units ---------------------------------------------------------------------------
+
+@dataclass(slots=True)
+class _Unit:
+    """A source file, compiled once per process and per contents."""
+
+    stamp: tuple[int, int]
+    path: Path
+    code: CodeType
+    rebound: frozenset[str]
+    halves: tuple[CodeType, CodeType] | None = None
+    digest: str = ""
+
+    def split(self) -> tuple[CodeType, CodeType]:
+        """The module's body and its trailing imports, compiled apart."""
+        if self.halves is None:
+            tree = ast.parse(self.path.read_bytes(), str(self.path))
+            cut = len(tree.body)
+            while cut and isinstance(tree.body[cut - 1], (ast.Import, ast.ImportFrom)):
+                cut -= 1
+            tail = ast.Module(body=[*_futures(tree), *tree.body[cut:]], type_ignores=[])
+            tree.body = tree.body[:cut]
+            self.halves = (compile(tree, str(self.path), "exec", dont_inherit=True),
+                           compile(tail, str(self.path), "exec", dont_inherit=True))
+        return self.halves
+
+
+_units: dict[str, _Unit] = {}
+_texts: dict[tuple[str, str], CodeType] = {}
+
+
+def _unit(path: Path, name: str) -> _Unit:
+    stat = path.stat()
+    stamp = (stat.st_mtime_ns, stat.st_size)
+    unit = _units.get(str(path))
+    if unit is None or unit.stamp != stamp:
+        code = importlib.machinery.SourceFileLoader(name, str(path)).get_code(name)
+        if code is None:
+            raise LinkError("", name, f"{path} has no code")
+        unit = _units[str(path)] = _Unit(stamp, path, code, frozenset(_rebound(code)))
+    return unit
+
+
+def _digest(path: Path) -> str:
+    stat = path.stat()
+    unit = _units.get(str(path))
+    if unit is not None and unit.digest and unit.stamp == (stat.st_mtime_ns, stat.st_size):
+        return unit.digest
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if unit is not None:
+        unit.digest = digest
+    return digest
+
+
+def _compile_text(path: Path, text: str, flags: int = 0) -> CodeType:
+    key = (str(path), text)
+    code = _texts.get(key)
+    if code is None:
+        code = _texts[key] = compile(text, str(path), "exec", flags, dont_inherit=True)
+    return code
+
+
+def _run(code: CodeType, namespace: dict[str, Any]) -> None:
+    exec(code, namespace)  # noqa: S102 - this is what a linker of Python modules does
+
+
+def _futures(tree: ast.Module) -> list[ast.stmt]:
+    return [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+
+
+_REBINDS = {"STORE_GLOBAL", "DELETE_GLOBAL"}
+
+
+def _rebound(code: CodeType) -> Iterator[str]:
+    """Names of the module that its functions rebind (``global x``)."""
+    import dis
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            for step in dis.get_instructions(const):
+                if step.opname in _REBINDS:
+                    yield str(step.argval)
+            yield from _rebound(const)
+
+
+# --- names ------------------------------------------------------------------------------------
+
+def module_name(file: str, tree: Path = _TREE) -> str:
+    """The module that a kernel path stands for: ``mm/init-mm.c`` is ``kmm.mm.init_mm``.
+
+    A header beside a C file of the same stem carries ``_h``.  A dotted name is returned as it is.
+    """
+    if file == "kmm" or file.startswith("kmm."):
+        return file
+    stem, dot, suffix = file.removeprefix("./").rpartition(".")
+    if not dot or suffix not in ("c", "h", "S", "py"):
+        stem = file
+    dotted = "kmm." + stem.strip("/").replace("-", "_").replace("/", ".")
+    if suffix == "h" and _locate(tree, dotted + "_h") is not None:
+        return dotted + "_h"
+    return dotted
+
+
+def _locate(tree: Path, name: str) -> tuple[Path, bool] | None:
+    """The file of module *name*, and whether it is a package."""
+    base = tree.joinpath(*name.split(".")[1:])
+    plain = base.with_name(base.name + ".py")
+    if plain.is_file():
+        return plain, False
+    if base.is_dir() or _AUTOCONF.startswith(name + "."):
+        return base / "__init__.py", True
+    return None
+
+
+def _is_linux(name: str) -> bool:
+    parts = name.split(".", 2)
+    return len(parts) > 1 and (parts[1] in LINUX or parts[1] in ("c", "hooks"))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+# --- the kernel -------------------------------------------------------------------------------
+
+def build(config: Config | None = None, overlays: Sequence[Overlay] = (),
+          extra: Sequence[ScenarioSource] = (), *, tree: Path = _TREE) -> Kernel:
+    """Link a kernel.
+
+    :param config: its configuration; by default x86-64's.
+    :param overlays: changes to the tree, applied in order.
+    :param extra: scenarios to link into it.
+    :param tree: the folder that mirrors the kernel's tree (a test gives its own).
+    :return: a linked, unbooted kernel. Modules are linked when first asked for.
+    :raises LinkError: an import of Linux code that cannot be resolved.
+    :raises OverlayError: an overlay of a file that the tree does not have.
+    """
+    kernel = Kernel(Config.default() if config is None else config, tuple(overlays), tree)
+    if _locate(tree, _ROOT) is not None:
+        kernel.module(_ROOT)
+    for source in extra:
+        kernel.insmod(source)
+    return kernel
+
+
+class Kernel:
+    """A linked kernel: modules that know only each other.
+
+    :ivar config: the configuration it was built with.
+    :ivar overlays: the overlays, in order.
+    :ivar hooks: its private ``kmm.hooks``; booting rebinds the names in it.
+    :ivar modules: linked Linux modules by name, in the order in which they were begun.
+    :ivar rebound: for each of them, the names that its functions rebind.
+    :ivar early_imports: ``(importer, module, name)`` for each name taken from a module that had
+        not yet been linked to its end.
+    """
+
+    def __init__(self, config: Config, overlays: tuple[Overlay, ...], tree: Path = _TREE) -> None:
+        self.config = config
+        self.overlays = overlays
+        self.tree = tree
+        self._modules: dict[str, ModuleType] = {}
+        self._scenarios: dict[str, ModuleType] = {}
+        self._rebound: dict[str, frozenset[str]] = {}
+        self._open: dict[str, bool] = {}
+        self.early_imports: list[tuple[str, str, str]] = []
+        self.modules: Mapping[str, ModuleType] = MappingProxyType(self._modules)
+        self.rebound: Mapping[str, frozenset[str]] = MappingProxyType(self._rebound)
+        self._redirect = None if config.arch == "x86" else f"kmm.arch.{config.arch}.include.asm"
+        self._patches: dict[str, list[OverlayFile]] = {}
+        for overlay in overlays:
+            for file in overlay.files:
+                if _locate(tree, file.module) is None or not _is_linux(file.module):
+                    raise OverlayError(f"{file.path}: kmm has no {file.module} to lay it over")
+                self._patches.setdefault(file.module, []).append(file)
+
+        self._builtins = self._private_builtins(self._import)
+        self._scenario_builtins = self._private_builtins(self._scenario_import)
+        root = self._root = ModuleType("kmm", "The root of a linked kernel.")
+        root.__path__ = [str(tree)]
+        self._scenario_root = _ScenarioRoot(self)
+        self.hooks = ModuleType("kmm.hooks", _hooks.__doc__)
+        self.hooks.__dict__.update(
+            (key, value) for key, value in _hooks.__dict__.items() if not key.startswith("__")
+            or key in ("__all__", "__file__"))
+        root.hooks = self.hooks  # type: ignore[attr-defined]
+
+    def _private_builtins(self, importer: Callable[..., ModuleType]) -> dict[str, Any]:
+        return {**builtins.__dict__, "__import__": importer}
+
+    def __repr__(self) -> str:
+        overlays = "".join(f" + {overlay.name}" for overlay in self.overlays)
+        return f"<Kernel {self.config.arch}{overlays} {self.fingerprint[:12]}>"
+
+    # -- finding things
+
+    def module(self, name: str) -> ModuleType:
+        """The module of a kernel file (``mm/mmu_gather.c``) or dotted name; linked if need be.
+
+        :raises LinkError: there is no such module.
+        """
+        name = module_name(name, self.tree)
+        if not _is_linux(name):
+            raise LinkError("", name, "is not part of the kernel")
+        return self._load(name, "")
+
+    def symbol(self, name: str, file: str | None = None) -> Any:
+        """A function, struct or static of the kernel by its C name.
+
+        :param file: kernel path, needed where several files have a static of that name.
+        :raises LinkError: no file, or more than one, defines it.
+        """
+        where = [module_name(file, self.tree)] if file else self._definers(name)
+        found = {home: vars(self.module(home))[name] for home in where if name in vars(self.module(home))}
+        if not found:
+            raise LinkError("", name, "no module of this kernel defines it")
+        first, *others = found.values()
+        if any(other is not first for other in others):
+            raise LinkError("", name, "is defined in " + ", ".join(found) + ": say which")
+        return first
+
+    def _definers(self, name: str) -> list[str]:
+        pattern = re.compile(rf"^\s*(?:def\s+{re.escape(name)}\s*\(|class\s+{re.escape(name)}\s*[(:]"
+                             rf"|{re.escape(name)}\s*(?::[^=\n]*)?=(?!=))", re.MULTILINE)
+        homes = [home for home, path in self._sources() if pattern.search(path.read_text(encoding="utf-8"))]
+        homes += [module for module, files in self._patches.items()
+                  if module not in homes and any(pattern.search(file.text) for file in files)]
+        return [home for home in homes if home != _AUTOCONF]
+
+    def _sources(self) -> Iterator[tuple[str, Path]]:
+        """Every Linux module of the tree, with its file, in path order."""
+        files = [path for top in LINUX for path in sorted((self.tree / top).rglob("*.py"))]
+        for path in [self.tree / "c.py", *files]:
+            if path.is_file():
+                parts = path.relative_to(self.tree).with_suffix("").parts
+                yield ".".join(("kmm", *(parts[:-1] if parts[-1] == "__init__" else parts))), path
+
+    def link_all(self) -> None:
+        """Link every module that the tree has for this architecture."""
+        foreign = tuple(f"kmm.arch.{path.name}" for path in (self.tree / "arch").glob("*")
+                        if path.name != self.config.arch)
+        for name, _ in self._sources():
+            if not any(name == other or name.startswith(other + ".") for other in foreign):
+                self._load(name, "")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every Linux source, the configuration and the overlays."""
+        total = hashlib.sha256()
+        for name, path in [*self._sources(), ("kmm.hooks", Path(str(_hooks.__file__)))]:
+            if name != _AUTOCONF:
+                total.update(f"{name} {_digest(path)}\n".encode())
+        for part in (self.config.fingerprint, *(overlay.fingerprint for overlay in self.overlays)):
+            total.update(f"{part}\n".encode())
+        return total.hexdigest()
+
+    # -- linking
+
+    def insmod(self, source: ScenarioSource) -> ModuleType:
+        """Link a scenario into this kernel.
+
+        :raises LinkError: its name is taken, or belongs to the kernel.
+        """
+        if source.name in self._scenarios or source.name.split(".")[0] in ("kmm", "kmm_ext"):
+            raise LinkError("", source.name, "a scenario of this kernel needs a name of its own")
+        module = self._empty(source.name, source.path, self._scenario_builtins)
+        self._scenarios[source.name] = module
+        try:
+            _run(_compile_text(source.path, source.text), vars(module))
+        except BaseException:
+            del self._scenarios[source.name]
+            raise
+        return module
+
+    def _empty(self, name: str, path: Path, its_builtins: dict[str, Any]) -> ModuleType:
+        module = ModuleType(name)
+        vars(module).update(__file__=str(path), __builtins__=its_builtins,
+                            __package__=name.rpartition(".")[0])
+        return module
+
+    def _load(self, name: str, importer: str) -> ModuleType:
+        module = self._modules.get(name)
+        if module is not None:
+            return module
+        if name == "kmm":
+            return self._root
+        if name == "kmm.hooks":
+            return self.hooks
+        if not _is_linux(name):
+            raise LinkError(importer, name, "Linux code imports Linux code, kmm.c and kmm.hooks only")
+        parent_name, _, leaf = name.rpartition(".")
+        parent = self._load(parent_name, importer)
+        if name in self._modules:       # the package's own imports have brought it in
+            return self._modules[name]
+        if name == _AUTOCONF:
+            module = self._autoconf()
+        else:
+            where = _locate(self.tree, name)
+            if where is None and name == "kmm.c":
+                where = (_TREE / "c.py", False)
+            if where is None:
+                raise LinkError(importer, name, "kmm has no such kernel file")
+            module = self._execute(name, *where, parent, leaf)
+        vars(parent)[leaf] = module
+        return module
+
+    def _autoconf(self) -> ModuleType:
+        module = ModuleType(_AUTOCONF, "Generated from the configuration of this kernel.")
+        vars(module).update(self.config.autoconf())
+        self._modules[_AUTOCONF] = module
+        self._rebound[_AUTOCONF] = frozenset()
+        return module
+
+    def _execute(self, name: str, path: Path, package: bool, parent: ModuleType, leaf: str) -> ModuleType:
+        module = self._empty(name, path, self._builtins)
+        if package:
+            vars(module).update(__path__=[str(path.parent)], __package__=name)
+        self._modules[name] = vars(parent)[leaf] = module
+        patches = self._patches.get(name)
+        self._open[name] = True
+        try:
+            if package and not path.is_file():
+                self._rebound[name] = frozenset()
+            elif patches is None:
+                unit = _unit(path, name)
+                self._rebound[name] = unit.rebound
+                _run(unit.code, vars(module))
+            else:
+                self._overlay(module, _unit(path, name), patches)
+        except BaseException:
+            del self._modules[name], vars(parent)[leaf]
+            raise
+        finally:
+            del self._open[name]
+        return module
+
+    # -- overlays
+
+    def _overlay(self, module: ModuleType, unit: _Unit, patches: Sequence[OverlayFile]) -> None:
+        """Execute a module and the overlays of it.
+
+        First the module's body, then each overlay, then the imports that close the module (a
+        header's ``.c`` files, which import from it): whoever imports the module sees the patched
+        names.  What an overlay binds at top level replaces what was there.  A function or static
+        that is replaced is also replaced where static data already points at it (an ops table, the
+        function of a work item), as if the file had been edited.  Constants that other constants
+        were computed from are not recomputed: an overlay gives each that it changes.
+
+        :raises LinkError: an overlay redefines a struct of which static storage already exists.
+        """
+        codes = [_compile_text(patch.path, patch.text, _ANNOTATIONS) for patch in patches]
+        self._rebound[module.__name__] = unit.rebound.union(*(set(_rebound(code)) for code in codes))
+        seen = len(self.early_imports)
+        body, tail = unit.split()
+        space = vars(module)
+        _run(body, space)
+        for patch, code in zip(patches, codes, strict=True):
+            before = dict(space)
+            filename = space["__file__"]
+            _run(code, space)
+            space["__file__"] = filename
+            space["__doc__"] = before.get("__doc__")
+            changed = {key: (old, space[key]) for key, old in before.items()
+                       if key in space and space[key] is not old and key[:2] != "__"}
+            bound = {key for key in space if key not in before or key in changed}
+            early = {entry[0] for entry in self.early_imports[seen:] if entry[1] == module.__name__}
+            _Repair(module.__name__, patch.path, changed).run(
+                [(module, bound), *((self._modules[name], set()) for name in sorted(early)
+                                    if name in self._modules)])
+        _run(tail, space)
+
+    # -- imports
+
+    def _import(self, name: str, globals: Mapping[str, Any] | None = None,
+                locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] | None = (),
+                level: int = 0) -> ModuleType:
+        """``__import__`` of Linux code."""
+        importer = str((globals or {}).get("__name__", ""))
+        if level:
+            raise LinkError(importer, "." * level + name, "kernel code imports by full name, not relatively")
+        top = name.partition(".")[0]
+        if top == "kmm":
+            return self._resolve(name, importer, fromlist, self._root)
+        if top not in _FOREIGN:
+            raise LinkError(importer, name, "Linux code imports Linux code, kmm.c and kmm.hooks only")
+        return builtins.__import__(name, globals, locals, fromlist or (), 0)
+
+    def _scenario_import(self, name: str, globals: Mapping[str, Any] | None = None,
+                         locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] | None = (),
+                         level: int = 0) -> ModuleType:
+        """``__import__`` of a scenario: the kernel's modules, and everything else as usual."""
+        importer = str((globals or {}).get("__name__", ""))
+        if level:
+            raise LinkError(importer, "." * level + name, "a scenario imports by full name, not relatively")
+        if _is_linux(name):
+            return self._resolve(name, importer, fromlist, self._scenario_root)
+        found = builtins.__import__(name, globals, locals, fromlist or (), 0)
+        if name != "kmm" and (name.partition(".")[0] != "kmm" or fromlist):
+            return found
+        return self._scenario_root
+
+    def _resolve(self, name: str, importer: str, fromlist: Sequence[str] | None,
+                 root: ModuleType) -> ModuleType:
+        if (self._redirect and (name == _ASM or name.startswith(_ASM + "."))
+                and not importer.startswith("kmm.arch.x86.")):
+            if not fromlist:
+                raise LinkError(importer, name, "an <asm/...> header is imported as 'from ... import ...'")
+            name = self._redirect + name[len(_ASM):]
+        module = self._modules.get(name) or self._load(name, importer)
+        if not fromlist:
+            return root
+        space = vars(module)
+        unfinished = name in self._open
+        rebound = self._rebound.get(name, ())
+        for wanted in fromlist:
+            if wanted not in space and wanted != "*":
+                if "__path__" in space and _locate(self.tree, f"{name}.{wanted}") is not None:
+                    self._load(f"{name}.{wanted}", importer)
+                    continue
+                raise LinkError(importer, f"{name}.{wanted}", self._missing(name, unfinished))
+            if wanted in rebound and not isinstance(space.get(wanted), ModuleType):
+                raise LinkError(importer, f"{name}.{wanted}",
+                                "functions rebind it with 'global', and an import copies its value: "
+                                "import the module and read it there")
+            if unfinished and not isinstance(space.get(wanted), ModuleType):
+                self.early_imports.append((importer, name, wanted))
+        return module
+
+    def _missing(self, name: str, unfinished: bool) -> str:
+        if name == _AUTOCONF:
+            return "no Kconfig file declares it"
+        if unfinished:
+            return "not defined yet: " + " includes ".join([*self._open]) + " (a cycle of includes)"
+        return "the module does not define it"
+
+
+class _ScenarioRoot(ModuleType):
+    """``kmm`` as a scenario sees it: the kernel's modules, and the public interface."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__("kmm", "kmm, as a scenario linked into a kernel sees it.")
+        self.__dict__["_kernel"] = kernel
+
+    def __getattr__(self, name: str) -> Any:
+        kernel = self.__dict__["_kernel"]
+        if _is_linux("kmm." + name):
+            if name in vars(kernel._root):
+                return vars(kernel._root)[name]
+            raise AttributeError(f"kmm.{name} is not imported in this kernel")
+        return getattr(sys.modules["kmm"], name)
+
+
+class _Repair:
+    """Makes static data follow what an overlay replaced."""
+
+    def __init__(self, module: str, path: Path, changed: Mapping[str, tuple[Any, Any]]) -> None:
+        self.module = module
+        self.path = path
+        self.by_name = changed
+        self.by_id = {id(old): new for old, new in changed.values()
+                      if not isinstance(old, (int, str, bytes, float, type(None), ModuleType))}
+        self.keep = [old for old, _ in changed.values()]
+        self.classes = {old: key for key, (old, _) in changed.items() if isinstance(old, type)}
+        self.seen: set[int] = set()
+
+    def run(self, where: list[tuple[ModuleType, set[str]]]) -> None:
+        """Repair the globals of each module but for the names that the overlay itself bound."""
+        for module, own in where:
+            space = vars(module)
+            for key, value in list(space.items()):
+                if key in own or key[:2] == "__":
+                    continue
+                if id(value) in self.by_id:
+                    space[key] = self.by_id[id(value)]
+                elif key in self.by_name and value is self.by_name[key][0]:
+                    space[key] = self.by_name[key][1]
+                else:
+                    self._visit(value, f"{module.__name__}.{key}")
+
+    def _visit(self, value: Any, name: str) -> None:
+        if isinstance(value, (int, str, bytes, float, FunctionType, ModuleType, type(None))):
+            return
+        if id(value) in self.seen:
+            return
+        self.seen.add(id(value))
+        if isinstance(value, type):
+            for base in value.__mro__[1:]:
+                if base in self.classes:
+                    self._refuse(f"{name} derives from", base)
+            return
+        if type(value) in self.classes:
+            self._refuse(f"{name} is storage of", type(value))
+        if isinstance(value, dict):
+            for key, item in list(value.items()):
+                value[key] = self._follow(item, f"{name}[{key!r}]")
+        elif isinstance(value, list):
+            value[:] = [self._follow(item, f"{name}[{n}]") for n, item in enumerate(value)]
+        elif isinstance(value, tuple):
+            for n, item in enumerate(value):
+                if id(item) in self.by_id:
+                    raise LinkError(self.module, str(self.path),
+                                    f"{name} is a tuple that holds what the overlay replaces; give it anew")
+                self._visit(item, f"{name}[{n}]")
+        else:
+            for klass in type(value).__mro__:
+                for slot in klass.__dict__.get("__slots__", ()):
+                    if slot != "_container" and hasattr(value, slot):
+                        item = getattr(value, slot)
+                        now = self._follow(item, f"{name}.{slot}")
+                        if now is not item:
+                            setattr(value, slot, now)
+
+    def _follow(self, item: Any, name: str) -> Any:
+        if id(item) in self.by_id:
+            return self.by_id[id(item)]
+        self._visit(item, name)
+        return item
+
+    def _refuse(self, what: str, klass: type) -> None:
+        raise LinkError(self.module, str(self.path),
+                        f"{what} struct {klass.__name__}, which the overlay redefines; give it anew too")
