@@ -276,6 +276,12 @@ def unlock(obj: object, kind: str, *, shared: bool = False) -> None:
     _absent("unlock")
 
 
+def downgrade(obj: object, kind: str) -> None:
+    """*Event.* Turn the caller's exclusive hold of an rwsem into a shared one; waiting readers may
+    then enter, no writer can have been in between."""
+    _absent("downgrade")
+
+
 def lock_held(obj: object) -> bool:
     """Whether the caller holds *obj*. No event."""
     _absent("lock_held")

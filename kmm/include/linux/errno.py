@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Port of include/uapi/asm-generic/errno-base.h and errno.h (Linux 7.2): the numbers in use here."""
+
+from __future__ import annotations
+
+EPERM = 1
+ENOENT = 2
+ESRCH = 3
+EINTR = 4
+EIO = 5
+ENXIO = 6
+E2BIG = 7
+EBADF = 9
+ECHILD = 10
+EAGAIN = 11
+ENOMEM = 12
+EACCES = 13
+EFAULT = 14
+EBUSY = 16
+EEXIST = 17
+EXDEV = 18
+ENODEV = 19
+EINVAL = 22
+ENFILE = 23
+EMFILE = 24
+EFBIG = 27
+ENOSPC = 28
+EROFS = 30
+ERANGE = 34
+EDEADLK = 35
+ENOSYS = 38
+EOVERFLOW = 75
+EOPNOTSUPP = 95
+ENOBUFS = 105
+ETIMEDOUT = 110
+EALREADY = 114
+EHWPOISON = 133
+ERESTARTSYS = 512
+ENOTSUPP = 524
+EPROBE_DEFER = 517
