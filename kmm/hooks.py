@@ -255,6 +255,20 @@ def mmio_write(unit: object, offset: int, size: int, value: int) -> None:
     _absent("mmio_write")
 
 
+# --- programs and devices: for scenarios, never for kernel code -------------------------------------
+
+def access(addr: int, *, write: bool = False, user: bool = True) -> str:
+    """*Event.* A program on this CPU touches *addr* through the MMU; the machine may use whatever
+    translation the CPU can hold. One of ``"ok"``, ``"fault"``, ``"stale"``."""
+    _absent("access")
+
+
+def dma(device: int, pasid: int, addr: int, *, write: bool = False) -> str:
+    """*Event.* Device number *device* issues a request with *pasid*; the IOMMU may use whatever
+    translation it can hold. One of ``"ok"``, ``"fault"``, ``"stale"``."""
+    _absent("dma")
+
+
 # --- synchronisation -----------------------------------------------------------------------------
 # The lock objects are the kernel's own structs; the machine keeps the owner and the queue.
 

@@ -48,6 +48,7 @@ class Context:
     :ivar irqs_off: the interrupt flag is clear.
     :ivar rcu: nesting of explicit RCU read sections.
     :ivar reader: the explorer has been told that an RCU reader is open.
+    :ivar section: how many RCU readers of this actor have ended.
     :ivar objects: how many objects this actor has named (see :mod:`kmm.harness.locations`).
     """
 
@@ -60,6 +61,7 @@ class Context:
     irqs_off: bool = False
     rcu: int = 0
     reader: bool = False
+    section: int = 0
     pid: int = -1
     objects: int = 0
     children: int = 0

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hooks for memory: loads and stores through the direct map, plain objects, frames, choices.
+
+The direct map is taken to be one to one and always mapped, so kernel code reaches physical memory
+without a walk.  What an access of the CPU or a device to any *other* address does is the business of
+:mod:`kmm.harness.translations`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kmm.harness.kinds import Kind
+from kmm_ext.memory import FREE, TABLE, ALLOCATED, BusError
+
+if TYPE_CHECKING:
+    from kmm.harness.machine import Machine
+
+__all__ = ["MemoryPort"]
+
+#: Start of the direct map with 4- and 5-level tables (Documentation/arch/x86/x86_64/mm.rst).
+DIRECT_MAP_L4 = 0xFFFF_8880_0000_0000
+DIRECT_MAP_L5 = 0xFF11_0000_0000_0000
+
+
+class MemoryPort:
+    """Implements the memory, object, frame and choice hooks."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.memory = machine.memory
+        self.base = DIRECT_MAP_L5 if "LA57" in machine.spec.features else DIRECT_MAP_L4
+        self.limit = machine.spec.frames << 12
+
+    def physical(self, addr: int) -> int:
+        """Physical address of a direct-map address.
+
+        :raises BusError: not a direct-map address of this machine.
+        """
+        pa = addr - self.base
+        if not 0 <= pa < self.limit:
+            raise BusError(pa & 0xFFFF_FFFF_FFFF_FFFF, 8)
+        return pa
+
+    def _begin(self, kind: Kind, addr: int, *, writes: bool) -> int:
+        pa = self.physical(addr)
+        machine = self.machine
+        machine.event(kind)
+        scheduler = machine.scheduler
+        word = machine.locations.word(pa)
+        if writes:
+            scheduler.write(word)
+        else:
+            scheduler.read(word)
+        scheduler.read(machine.locations.named("frame", pa >> 12))
+        if self.memory.state(pa >> 12) == FREE:
+            verb = "writes to" if writes else "reads"
+            machine.assert_port.violate("use-after-free", f"{machine.context.name} {verb} a freed frame",
+                                        pfn=pa >> 12)
+        return pa
+
+    def _stored(self, pa: int, old: int, new: int) -> None:
+        """An entry may have changed: what the walkers make of it belongs to the same event."""
+        machine = self.machine
+        machine.translations.after_store(pa, old, new)
+        if machine.recorder is not None:
+            machine.recorder.store(machine.context, pa, old, new)
+
+    def load(self, addr: int, size: int) -> int:
+        """See :func:`kmm.hooks.load`."""
+        return self.memory.load(self._begin(Kind.LOAD, addr, writes=False), size)
+
+    def store(self, addr: int, size: int, value: int) -> None:
+        """See :func:`kmm.hooks.store`."""
+        pa = self._begin(Kind.STORE, addr, writes=True)
+        old = self.memory.load(pa, size)
+        self.memory.store(pa, size, value)
+        self._stored(pa, old, value)
+
+    def xchg(self, addr: int, size: int, value: int) -> int:
+        """See :func:`kmm.hooks.xchg`."""
+        pa = self._begin(Kind.XCHG, addr, writes=True)
+        old = self.memory.xchg(pa, size, value)
+        self._stored(pa, old, value)
+        return old
+
+    def cmpxchg(self, addr: int, size: int, old: int, new: int) -> int:
+        """See :func:`kmm.hooks.cmpxchg`."""
+        pa = self._begin(Kind.CMPXCHG, addr, writes=True)
+        seen = self.memory.cmpxchg(pa, size, old, new)
+        if seen == old:
+            self._stored(pa, old, new)
+        return seen
+
+    def atomic_and(self, addr: int, size: int, mask: int) -> int:
+        """See :func:`kmm.hooks.atomic_and`."""
+        pa = self._begin(Kind.ATOMIC, addr, writes=True)
+        old = self.memory.fetch_and(pa, size, mask)
+        self._stored(pa, old, old & mask)
+        return old
+
+    def atomic_or(self, addr: int, size: int, mask: int) -> int:
+        """See :func:`kmm.hooks.atomic_or`."""
+        pa = self._begin(Kind.ATOMIC, addr, writes=True)
+        old = self.memory.fetch_or(pa, size, mask)
+        self._stored(pa, old, old | mask)
+        return old
+
+    def fill(self, addr: int, length: int, byte: int) -> None:
+        """See :func:`kmm.hooks.fill`."""
+        pa = self.physical(addr)
+        self.memory.fill(pa, length, byte)
+        self.machine.translations.after_fill(pa, length)
+
+    def copy(self, dst: int, src: int, length: int) -> None:
+        """See :func:`kmm.hooks.copy`."""
+        machine = self.machine
+        to, source = self.physical(dst), self.physical(src)
+        machine.event(Kind.COPY)
+        for offset in range(0, length, 8):
+            machine.scheduler.read(machine.locations.word(source + offset))
+            machine.scheduler.write(machine.locations.word(to + offset))
+        self.memory.copy(to, source, length)
+        machine.translations.after_fill(to, length)
+
+    # --- plain objects --------------------------------------------------------------------------------
+
+    def read(self, obj: Any, field: str) -> None:
+        """See :func:`kmm.hooks.read`."""
+        machine = self.machine
+        context = machine.event(Kind.READ)
+        machine.scheduler.read(machine.locations.field(obj, field, context))
+
+    def write(self, obj: Any, field: str) -> None:
+        """See :func:`kmm.hooks.write`."""
+        machine = self.machine
+        context = machine.event(Kind.WRITE)
+        machine.scheduler.write(machine.locations.field(obj, field, context))
+
+    def mutates(self, obj: Any, what: str = "", writes: tuple[Any, ...] = (), reads: tuple[Any, ...] = ()) -> None:
+        """See :func:`kmm.hooks.mutates`."""
+        machine = self.machine
+        context = machine.event(Kind.MUTATE, what)
+        for item in writes:
+            machine.scheduler.write(machine.locations.object(item, context))
+        for item in reads:
+            machine.scheduler.read(machine.locations.object(item, context))
+
+    # --- frames -----------------------------------------------------------------------------------------
+
+    def frames_allocated(self, pfn: int, order: int, gfp: int) -> None:
+        """See :func:`kmm.hooks.frames_allocated`."""
+        machine = self.machine
+        machine.event(Kind.ALLOC)
+        for frame in range(pfn, pfn + (1 << order)):
+            machine.scheduler.write(machine.locations.named("frame", frame))
+            self.memory.set_state(frame, ALLOCATED)
+        if machine.recorder is not None:
+            machine.recorder.allocated(machine.context, pfn, order)
+
+    def frames_freed(self, pfn: int, order: int) -> None:
+        """See :func:`kmm.hooks.frames_freed`."""
+        machine = self.machine
+        machine.event(Kind.FREE)
+        if machine.recorder is not None:
+            machine.recorder.freed(machine.context, pfn, order)
+        for frame in range(pfn, pfn + (1 << order)):
+            machine.scheduler.write(machine.locations.named("frame", frame))
+            if self.memory.state(frame) == FREE:
+                machine.assert_port.violate("double-free", "a frame is freed that is free already", pfn=frame)
+            machine.translations.before_free(frame)
+            self.memory.set_state(frame, FREE)
+        self.memory.poison(pfn, order)
+        for frame in range(pfn, pfn + (1 << order)):
+            machine.translations.after_fill(frame << 12, 4096)
+
+    def frame_is_table(self, pfn: int, is_table: bool) -> None:
+        """See :func:`kmm.hooks.frame_is_table`."""
+        self.memory.set_state(pfn, TABLE if is_table else ALLOCATED)
+        if self.machine.recorder is not None and is_table:
+            self.machine.recorder.became_table(self.machine.context, pfn)
+
+    def memory_frames(self) -> int:
+        """See :func:`kmm.hooks.memory_frames`."""
+        return self.machine.spec.frames
+
+    # --- choices ------------------------------------------------------------------------------------------
+
+    def choose(self, label: str, alternatives: int) -> int:
+        """See :func:`kmm.hooks.choose`."""
+        machine = self.machine
+        context = machine.context
+        value = machine.scheduler.choose(Kind.CHOOSE, alternatives)
+        machine.resumed(context)
+        if machine.recorder is not None:
+            machine.recorder.event(context, Kind.CHOOSE, f"{label} = {value}")
+        return value
+
+    def may_fail(self, label: str, gfp: int) -> bool:
+        """See :func:`kmm.hooks.may_fail`."""
+        failing = self.machine.spec.failing
+        return bool(failing) and label in failing and self.choose(f"{label} fails", 2) == 1

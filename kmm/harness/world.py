@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A world: a kernel booted on a machine, ready to run one scenario again and again.
+
+Building a world costs milliseconds; it is done once.  :meth:`World.reset` takes it back to the
+moment after ``setup()``: memory by its dirty frames, kernel data by the snapshot of its static
+objects, the hardware by its own undo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kmm.harness.context import Level
+from kmm.harness.litmus import Program, Scenario
+from kmm.harness.machine import Machine, MachineSpec
+from kmm.harness.platform import Platform
+from kmm.harness.straight import Straight
+from kmm_ext.snapshot import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kmm.harness.machine import Scheduler
+    from kmm.harness.recorder import Recorder
+    from kmm.harness.violation import Violation
+    from kmm.linker import Kernel
+
+__all__ = ["BootError", "World", "boot"]
+
+
+class BootError(RuntimeError):
+    """The kernel broke a rule before the scenario began.
+
+    :ivar violations: what it broke.
+    """
+
+    def __init__(self, phase: str, violations: list[Violation]) -> None:
+        self.violations = violations
+        super().__init__(f"{phase} already breaks a rule: {violations[0]}")
+
+
+@dataclass(slots=True)
+class World:
+    """A booted kernel with a scenario linked into it."""
+
+    kernel: Kernel
+    machine: Machine
+    platform: Platform
+    program: Program
+    image: Image
+
+    def reset(self) -> None:
+        """Back to the moment after ``setup()``."""
+        self.machine.memory.restore()
+        self.machine.translations.restore()
+        self.platform.restore()
+        self.image.restore()
+
+    def start(self, scheduler: Scheduler) -> None:
+        """Spawn the scenario's actors under *scheduler* (one execution's program)."""
+        machine = self.machine
+        machine.begin_execution(scheduler)
+        for name, kind, number, function in self.program.actors:
+            if kind == "cpu":
+                machine.start(name, function, cpu=number, task=self.platform.task(number))
+            else:
+                machine.start(name, function, cpu=-1, level=Level.DEVICE)
+
+    def run_straight(self) -> list[Violation]:
+        """Run the actors one after the other, without a search; the violations."""
+        straight = Straight()
+        straight.run(lambda scheduler: self.start(scheduler))
+        self.finish()
+        return self.machine.violations
+
+    def finish(self) -> None:
+        """Everything has ended: the scenario's own assertions and the checks at quiescence."""
+        if self.program.finish is not None:
+            self.program.finish()
+        self.machine.translations.at_quiescence()
+
+
+def _straight(machine: Machine, function: Callable[[], None], name: str, task: Any, phase: str) -> None:
+    straight = Straight()
+    machine.begin_execution(straight)
+    straight.run(lambda _: machine.start(name, function, cpu=0, task=task))
+    if machine.violations:
+        raise BootError(phase, machine.violations)
+
+
+def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None,
+         spec: MachineSpec | None = None) -> World:
+    """Boot *kernel* on a machine made for *scenario* and run its ``setup()``.
+
+    :param recorder: collects the story from the first instruction on.
+    :param spec: the machine; by default what the scenario asks for.
+    :raises ScenarioError: the scenario does not say what it must.
+    :raises BootError: boot or set-up broke a rule.
+    """
+    program = Program.of(scenario.name, kernel.insmod(scenario.source))
+    machine = Machine(spec or MachineSpec(cpus=program.cpus, failing=program.failing))
+    machine.recorder = recorder
+    machine.install(kernel.hooks)
+    platform = Platform(kernel, machine)
+    if program.early:
+        _straight(machine, platform.boot_early, "boot", None, "boot")
+    else:
+        _straight(machine, platform.boot, "boot", None, "boot")
+        if recorder is not None:
+            recorder.phase = "setup"
+        if program.setup is not None:
+            _straight(machine, program.setup, "setup", platform.task(0), "setup()")
+    if recorder is not None:
+        recorder.phase = "run"
+    image = Image(kernel)
+    machine.locations.number_static(image.objects)
+    image.refresh()
+    machine.memory.snapshot()
+    machine.translations.snapshot()
+    platform.snapshot()
+    return World(kernel, machine, platform, program, image)
