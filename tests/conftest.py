@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kmm import hooks
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_world import FakeWorld, Statics, hook_names, recorded  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_statics = Statics()
+
+
+@pytest.fixture
+def bare_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorld]:
+    """The hooks of a single-threaded world, in a kernel whose static data is as linked: not booted."""
+    _statics.note()
+    fake = FakeWorld()
+    for name in hook_names():
+        if hasattr(fake, name):
+            monkeypatch.setattr(hooks, name, recorded(fake, name))
+    yield fake
+    _statics.restore()
+    assert fake.violations == []
+
+
+@pytest.fixture
+def world(bare_world: FakeWorld) -> FakeWorld:
+    """:func:`bare_world` with memory, masks and work queues set up and the system running."""
+    from kmm.arch.x86.include.asm.page_types import PAGE_OFFSET
+    from kmm.include.linux.cpumask import set_cpu_online, set_cpu_possible
+    from kmm.include.linux.kernel import SYSTEM_RUNNING, system_state
+
+    bare_world.page_offset = PAGE_OFFSET
+    for cpu in range(bare_world.cpus):
+        set_cpu_possible(cpu, True)
+        set_cpu_online(cpu, True)
+    system_state.value = SYSTEM_RUNNING
+    bare_world.events.clear()
+    return bare_world
