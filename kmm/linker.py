@@ -253,7 +253,8 @@ class Kernel:
     :ivar overlays: the overlays, in order.
     :ivar hooks: its private ``kmm.hooks``; booting rebinds the names in it.
     :ivar modules: linked Linux modules by name, in the order in which they were begun.
-    :ivar rebound: for each of them, the names that its functions rebind.
+    :ivar scenarios: the scenarios linked into it, by name.
+    :ivar rebound: for each module and scenario, the names that its functions rebind.
     :ivar early_imports: ``(importer, module, name)`` for each name taken from a module that had
         not yet been linked to its end.
     """
@@ -268,6 +269,7 @@ class Kernel:
         self._open: dict[str, bool] = {}
         self.early_imports: list[tuple[str, str, str]] = []
         self.modules: Mapping[str, ModuleType] = MappingProxyType(self._modules)
+        self.scenarios: Mapping[str, ModuleType] = MappingProxyType(self._scenarios)
         self.rebound: Mapping[str, frozenset[str]] = MappingProxyType(self._rebound)
         self._redirect = None if config.arch == "x86" else f"kmm.arch.{config.arch}.include.asm"
         self._patches: dict[str, list[OverlayFile]] = {}
@@ -357,6 +359,16 @@ class Kernel:
             total.update(f"{part}\n".encode())
         return total.hexdigest()
 
+    def statics(self, *, scenarios: bool = True) -> dict[str, tuple[dict[str, Any], frozenset[str]]]:
+        """The static data of everything linked: for each module its globals, and the names in them
+        that functions rebind. What :class:`kmm_ext.snapshot.Image` takes.
+
+        :param scenarios: the scenarios' static data too.
+        """
+        linked = {**self._modules, **self._scenarios} if scenarios else self._modules
+        return {name: (vars(module), self._rebound[name]) for name, module in linked.items()
+                if name != _AUTOCONF}
+
     # -- linking
 
     def insmod(self, source: ScenarioSource) -> ModuleType:
@@ -369,7 +381,9 @@ class Kernel:
         module = self._empty(source.name, source.path, self._scenario_builtins)
         self._scenarios[source.name] = module
         try:
-            _run(_compile_text(source.path, source.text), vars(module))
+            code = _compile_text(source.path, source.text)
+            self._rebound[source.name] = frozenset(_rebound(code))
+            _run(code, vars(module))
         except BaseException:
             del self._scenarios[source.name]
             raise

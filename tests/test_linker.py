@@ -13,6 +13,7 @@ from kmm import hooks
 from kmm.kconfig import Config
 from kmm.linker import Kernel, LinkError, ScenarioSource, build, module_name
 from kmm.overlay import Overlay, OverlayError, OverlayFile
+from kmm_ext.snapshot import Image
 
 
 class Tree:
@@ -294,6 +295,21 @@ def test_scenario_is_linked_into_the_kernel(tree: Tree, tmp_path: Path) -> None:
         kernel.insmod(ScenarioSource.load(file))
     with pytest.raises(LinkError, match="No such file"):
         ScenarioSource.load(tmp_path / "absent.py")
+
+
+def test_statics_can_be_put_back(tree: Tree, tmp_path: Path) -> None:
+    file = tmp_path / "test_counts.py"
+    file.write_text("from kmm.mm.mmu_gather import gather_size, pool\nseen = 0\n"
+                    "def run():\n    global seen\n    seen += gather_size()\n    pool.append(seen)\n")
+    kernel = tree.build()
+    scenario = kernel.insmod(ScenarioSource.load(file))
+    image = Image(kernel.statics())
+    scenario.run()
+    gather = kernel.module("mm/mmu_gather.c")
+    assert (scenario.seen, gather.nr_gathers, gather.pool) == (16, 1, [16])
+    image.restore()
+    assert (scenario.seen, gather.nr_gathers, gather.pool) == (0, 0, [])
+    assert "test_counts" not in kernel.statics(scenarios=False)
 
 
 def test_symbol_errors(tree: Tree) -> None:
