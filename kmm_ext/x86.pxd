@@ -18,6 +18,7 @@ cdef enum:
     ACCESS_PAGE_FAULT = 0x100
     ACCESS_NON_CANONICAL = 0x200
     ACCESS_BUS_ERROR = 0x300
+    ACCESS_ABANDONED = 0x400     # the race hook raised
 
 cdef struct Registers:
     uint64_t cr0
@@ -40,6 +41,7 @@ cdef class CPU:
     cdef public bint fracture
     cdef public bint audit
     cdef public object race
+    cdef object pending
     cdef readonly list strays
     cdef readonly uint64_t walks         # walks from the root or from a structure cache
     cdef readonly uint64_t tlb_hits
@@ -74,7 +76,7 @@ cdef class CPU:
     cdef void drop_tlb(self, bint one_pcid, uint32_t pcid, bint globals_too) noexcept nogil
     cdef void drop_structure(self, bint one_pcid, uint32_t pcid) noexcept nogil
     cdef void drop_structure_path(self, vaddr_t va, uint32_t pcid) noexcept nogil
-    cdef void call_race(self, vaddr_t va) noexcept
+    cdef bint call_race(self, vaddr_t va) noexcept
     cdef void note_walk(self, Walk *walk, Walk *before, bint filled) noexcept
     cdef void note_use(self, vaddr_t va, paddr_t pa) noexcept
     cdef int raise_for(self, vaddr_t va, int status, bint stack) except -1

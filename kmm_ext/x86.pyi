@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from array import array
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from kmm_ext.memory import Memory
+from typing_extensions import Buffer
 
-type _Buffer = array[int] | memoryview
+from kmm_ext.memory import Memory
 
 class Fault(Exception): ...
 class GeneralProtection(Fault): ...
@@ -125,9 +124,9 @@ class CPU:
     def xchg(self, va: int, size: int, value: int, *, user: bool | None = None) -> int: ...
     def translate_many(
         self,
-        addresses: _Buffer,
-        out: _Buffer,
-        status: _Buffer,
+        addresses: Buffer,
+        out: Buffer,
+        status: Buffer,
         *,
         write: bool = False,
         fetch: bool = False,

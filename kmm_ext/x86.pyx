@@ -171,7 +171,7 @@ cdef class CPU:
 
     Starts with CR0 = PG|WP|PE, CR4 = PAE|PGE, EFER = LMA|LME|SCE and NXE if there is NX; CR3 is 0.
     :attr:`race` may be a function of one linear address: it is called between the reads of a walk and
-    its locked updates, and may change memory (rule 31).
+    its locked updates, and may change memory (rule 31); what it raises ends the access.
     """
 
     def __cinit__(self, Memory memory not None, *, int maxphyaddr=46, int levels=4, features=FEATURES,
@@ -383,7 +383,8 @@ cdef class CPU:
             if walk_unmarked(&self.format, walk, True, write):
                 if self.race is not None:
                     with gil:
-                        self.call_race(va)
+                        if not self.call_race(va):
+                            return ACCESS_ABANDONED
                 status = walk_mark(self.memory, &self.format, walk, True, write)
                 if status == WALK_CHANGED:
                     continue
@@ -498,8 +499,14 @@ cdef class CPU:
 
     # --- what reports and tests hear --------------------------------------------------------------
 
-    cdef void call_race(self, vaddr_t va) noexcept:
-        self.race(va)
+    cdef bint call_race(self, vaddr_t va) noexcept:
+        """Whether it returned; what it raised else waits in self.pending for the door."""
+        try:
+            self.race(va)
+        except BaseException as error:
+            self.pending = error
+            return False
+        return True
 
     cdef void note_walk(self, Walk *walk, Walk *before, bint filled) noexcept:
         cdef int i
@@ -524,6 +531,9 @@ cdef class CPU:
             raise (StackFault if stack else GeneralProtection)(f"{va:#x} is not canonical")
         if status == ACCESS_BUS_ERROR:
             raise BusError(self.bus_address, 8)
+        if status == ACCESS_ABANDONED:
+            error, self.pending = self.pending, None
+            raise error
         raise PageFault(va, status & 0xff)
 
     cdef int gp(self, str why) except -1:
@@ -657,6 +667,10 @@ cdef class CPU:
                 status[i] = <uint16_t> result
                 out[i] = pa
                 done += result == 0
+                if result == ACCESS_ABANDONED:
+                    break
+        if self.pending is not None:
+            self.raise_for(0, ACCESS_ABANDONED, False)
         return done
 
     def speculate(self, vaddr_t va, *, bint fetch=False):
@@ -665,9 +679,13 @@ cdef class CPU:
         :return: whether there was a translation to cache.
         """
         cdef Walk walk
+        cdef int status
         if not self.canonical(va):
             return False
-        return self.walk_for(&walk, va, ACCESS_FETCH if fetch else 0, True) == 0
+        status = self.walk_for(&walk, va, ACCESS_FETCH if fetch else 0, True)
+        if status == ACCESS_ABANDONED:
+            self.raise_for(va, status, False)
+        return status == 0
 
     # --- doors: looking without touching ------------------------------------------------------------
 
