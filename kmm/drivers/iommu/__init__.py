@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""drivers/iommu: the umbrella headers come first, so that any file here can be imported first."""
+
+from __future__ import annotations
+
+import kmm.include.linux.mm
+import kmm.include.linux.iommu  # noqa: F401
