@@ -165,7 +165,10 @@ page_t = page
 
 
 class folio(struct):
-    """``struct folio``: a page that is not a tail page, speaking for all of its pages."""
+    """``struct folio``: a page that is not a tail page, speaking for all of its pages.
+
+    ``_flags_1`` is the flags word of the second page; its low byte is the order.
+    """
 
     if not TYPE_CHECKING:
         __slots__ = ()
@@ -177,6 +180,7 @@ class folio(struct):
     _mapcount: atomic_t
     _refcount: atomic_t
     page: page_t
+    _flags_1: int
 
 
 class ptdesc(struct):
@@ -307,6 +311,14 @@ def _put_private(self: Any, value: int) -> None:
     self._ptl_pointer = None
 
 
+def _get_flags_1(self: Any) -> int:
+    return pfn_to_page(self._pfn + 1).flags.f
+
+
+def _put_flags_1(self: Any, value: int) -> None:
+    pfn_to_page(self._pfn + 1).flags.f = value
+
+
 for _name, _member in (
     ("lru", property(lambda self: self._lru)),
     ("pt_list", property(lambda self: self._lru)),
@@ -330,6 +342,7 @@ for _name, _member in (
     ("__page_type", property(_get_page_type, _put_page_type)),
     ("__page_refcount", property(lambda self: self._refcount)),
     ("page", property(lambda self: self)),
+    ("_flags_1", property(_get_flags_1, _put_flags_1)),
 ):
     setattr(struct_page, _name, _member)
 
@@ -558,6 +571,7 @@ FAULT_FLAG_VMA_LOCK = 1 << 12
 # Declared in other headers; nothing above runs before they are loaded:
 from kmm.arch.x86.include.asm.mmu import mm_context_t  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable_types import pgprot_t  # noqa: E402
+from kmm.include.asm_generic.memory_model import pfn_to_page  # noqa: E402
 from kmm.include.linux.atomic import (  # noqa: E402
     atomic_dec,
     atomic_inc,

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Port of arch/x86/include/asm/cpufeatures.h (Linux 7.2): the features that page tables ask for.
+
+A feature is its name, not a bit number: the machine is made from names too.
+"""
+
+from __future__ import annotations
+
+X86_FEATURE_PSE = "PSE"
+X86_FEATURE_PGE = "PGE"
+X86_FEATURE_PAT = "PAT"
+X86_FEATURE_NX = "NX"
+X86_FEATURE_GBPAGES = "GBPAGES"
+X86_FEATURE_PCID = "PCID"
+X86_FEATURE_INVPCID = "INVPCID"
+X86_FEATURE_PTI = "PTI"
+X86_FEATURE_LA57 = "LA57"
+X86_FEATURE_PKU = "PKU"
+X86_FEATURE_OSPKE = "OSPKE"
+X86_FEATURE_SHSTK = "SHSTK"
+X86_FEATURE_USER_SHSTK = "USER_SHSTK"
+X86_FEATURE_SMEP = "SMEP"
+X86_FEATURE_SMAP = "SMAP"
+X86_FEATURE_LAM = "LAM"
+X86_FEATURE_INVLPGB = "INVLPGB"
+X86_FEATURE_LASS = "LASS"
+X86_FEATURE_HYPERVISOR = "HYPERVISOR"
+
+X86_BUG_CPU_MELTDOWN = "CPU_MELTDOWN"
+X86_BUG_TLBI = "TLBI"
+X86_BUG_L1TF = "L1TF"
