@@ -7,4 +7,7 @@ importing a ``.c`` module before its header would close the circle at the wrong 
 
 from __future__ import annotations
 
+import kmm.include.linux.rcupdate
 import kmm.include.linux.smp
+import kmm.include.linux.srcu
+import kmm.include.linux.workqueue

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=struct)
 
 
+def _look(node: list_head | hlist_head | hlist_node) -> None:
+    """The event of reading a node. It is the node as a whole that events which link it write."""
+    hooks.mutates(node, "list_look", (), (node,))
+
+
 def INIT_LIST_HEAD(list: list_head) -> None:
     """Make *list* an empty list (or an unlinked node)."""
     list.next = list
@@ -151,13 +156,13 @@ def list_move_tail(list: list_head, head: list_head) -> None:
 
 def list_is_first(list: list_head, head: list_head) -> bool:
     """Whether *list* is the first entry of *head*."""
-    hooks.read(list, "prev")
+    _look(list)
     return list.prev is head
 
 
 def list_is_last(list: list_head, head: list_head) -> bool:
     """Whether *list* is the last entry of *head*."""
-    hooks.read(list, "next")
+    _look(list)
     return list.next is head
 
 
@@ -168,20 +173,20 @@ def list_is_head(list: list_head, head: list_head) -> bool:
 
 def list_empty(head: list_head) -> bool:
     """Whether a list has no entries (or a node is unlinked)."""
-    hooks.read(head, "next")
+    _look(head)
     return head.next is head
 
 
 def list_empty_careful(head: list_head) -> bool:
     """``list_empty`` that looks at both ends, for nodes others ``list_del_init`` without a lock."""
-    hooks.read(head, "next")
+    _look(head)
     next = head.next
     return next is head and next is head.prev
 
 
 def list_is_singular(head: list_head) -> bool:
     """Whether a list has exactly one entry."""
-    hooks.read(head, "next")
+    _look(head)
     return head.next is not head and head.next is head.prev
 
 
@@ -238,19 +243,19 @@ def list_entry(ptr: list_head, kind: type[S], member: str) -> S:
 
 def list_first_entry(ptr: list_head, kind: type[S], member: str) -> S:
     """The first entry of a list that is not empty."""
-    hooks.read(ptr, "next")
+    _look(ptr)
     return container_of(ptr.next, kind, member)
 
 
 def list_last_entry(ptr: list_head, kind: type[S], member: str) -> S:
     """The last entry of a list that is not empty."""
-    hooks.read(ptr, "prev")
+    _look(ptr)
     return container_of(ptr.prev, kind, member)
 
 
 def list_first_entry_or_null(ptr: list_head, kind: type[S], member: str) -> S | None:
     """The first entry of a list, NULL if it is empty."""
-    hooks.read(ptr, "next")
+    _look(ptr)
     pos = ptr.next
     return container_of(pos, kind, member) if pos is not ptr else None
 
@@ -258,7 +263,7 @@ def list_first_entry_or_null(ptr: list_head, kind: type[S], member: str) -> S | 
 def list_next_entry(pos: struct, member: str) -> struct:
     """The entry behind *pos*; like C, nonsense at the end of a list."""
     node: list_head = getattr(pos, member)
-    hooks.read(node, "next")
+    _look(node)
     return container_of(node.next, type(pos), member)
 
 
@@ -299,10 +304,10 @@ class list_for_each:
         if pos is None:
             raise StopIteration
         if self.backwards:
-            hooks.read(pos, "prev")
+            _look(pos)
             self.pos = _step(pos, pos.prev, self.head)
         else:
-            hooks.read(pos, "next")
+            _look(pos)
             self.pos = _step(pos, pos.next, self.head)
         if self.pos is None:
             raise StopIteration
@@ -321,7 +326,7 @@ class list_for_each_safe:
 
     def __init__(self, head: list_head) -> None:
         self.head = head
-        hooks.read(head, "next")
+        _look(head)
         self.n = _step(head, head.next, head)
 
     def __iter__(self) -> Self:
@@ -331,7 +336,7 @@ class list_for_each_safe:
         pos = self.n
         if pos is None:
             raise StopIteration
-        hooks.read(pos, "next")
+        _look(pos)
         self.n = _step(pos, pos.next, self.head)
         return pos, self.n
 
@@ -409,13 +414,13 @@ def INIT_HLIST_NODE(h: hlist_node) -> None:
 
 def hlist_unhashed(h: hlist_node) -> bool:
     """Whether a node is on no list."""
-    hooks.read(h, "pprev")
+    _look(h)
     return h.pprev is None
 
 
 def hlist_empty(h: hlist_head) -> bool:
     """Whether a list has no nodes."""
-    hooks.read(h, "first")
+    _look(h)
     return h.first is None
 
 
@@ -473,10 +478,10 @@ class hlist_for_each_entry(Generic[S]):
 
     def __next__(self) -> S:
         if self.pos is None:
-            hooks.read(self.head, "first")
+            _look(self.head)
             node = self.head.first
         else:
-            hooks.read(self.pos, "next")
+            _look(self.pos)
             node = self.pos.next
         if node is None:
             raise StopIteration
