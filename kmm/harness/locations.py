@@ -62,11 +62,35 @@ class Locations:
         """One field of a struct."""
         return self.named("field", obj._loc or self.object(obj, context), field)
 
-    def number_static(self, objects: Iterable[Any]) -> None:
-        """Number every struct that exists when the kernel has booted, in the order given."""
-        for index, obj in enumerate(objects):
-            if not obj._loc:
-                obj._loc = self.named("static", index)
+    def number_static(self, roots: Iterable[tuple[str, Any]]) -> None:
+        """Number every struct reachable from *roots* (name and value), in a fixed order.
+
+        Called once, when the kernel has booted: from then on each of these has its number whoever
+        touches it first.
+        """
+        seen: set[int] = set()
+        stack = [(name, value) for name, value in roots][::-1]
+        while stack:
+            name, value = stack.pop()
+            if id(value) in seen:
+                continue
+            if hasattr(type(value), "_container"):
+                seen.add(id(value))
+                if not value._loc:
+                    value._loc = self.named("static", name)
+                stack += [(f"{name}.{slot}", getattr(value, slot)) for slot in _slots(type(value))
+                          if slot not in ("_container", "_loc") and hasattr(value, slot)][::-1]
+            elif isinstance(value, (list, tuple)):
+                seen.add(id(value))
+                stack += [(f"{name}[{index}]", item) for index, item in enumerate(value)][::-1]
+            elif isinstance(value, dict):
+                seen.add(id(value))
+                stack += [(f"{name}[{key!r}]" if isinstance(key, (int, str)) else f"{name}[#{index}]", item)
+                          for index, (key, item) in enumerate(value.items())][::-1]
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    return tuple(slot for klass in kind.__mro__ for slot in klass.__dict__.get("__slots__", ()))
 
 
 def _member_name(outer: Any, obj: Any) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kmm.harness.kinds import Kind
-from kmm_ext.memory import FREE, TABLE, ALLOCATED, BusError
+from kmm_ext.memory import BusError, FrameState
 
 if TYPE_CHECKING:
     from kmm.harness.machine import Machine
@@ -53,7 +53,7 @@ class MemoryPort:
         else:
             scheduler.read(word)
         scheduler.read(machine.locations.named("frame", pa >> 12))
-        if self.memory.state(pa >> 12) == FREE:
+        if self.memory.state(pa >> 12) == FrameState.FREE:
             verb = "writes to" if writes else "reads"
             machine.assert_port.violate("use-after-free", f"{machine.context.name} {verb} a freed frame",
                                         pfn=pa >> 12)
@@ -154,7 +154,7 @@ class MemoryPort:
         machine.event(Kind.ALLOC)
         for frame in range(pfn, pfn + (1 << order)):
             machine.scheduler.write(machine.locations.named("frame", frame))
-            self.memory.set_state(frame, ALLOCATED)
+            self.memory.set_state(frame, FrameState.ALLOCATED)
         if machine.recorder is not None:
             machine.recorder.allocated(machine.context, pfn, order)
 
@@ -166,17 +166,17 @@ class MemoryPort:
             machine.recorder.freed(machine.context, pfn, order)
         for frame in range(pfn, pfn + (1 << order)):
             machine.scheduler.write(machine.locations.named("frame", frame))
-            if self.memory.state(frame) == FREE:
+            if self.memory.state(frame) == FrameState.FREE:
                 machine.assert_port.violate("double-free", "a frame is freed that is free already", pfn=frame)
             machine.translations.before_free(frame)
-            self.memory.set_state(frame, FREE)
+            self.memory.set_state(frame, FrameState.FREE)
         self.memory.poison(pfn, order)
         for frame in range(pfn, pfn + (1 << order)):
             machine.translations.after_fill(frame << 12, 4096)
 
     def frame_is_table(self, pfn: int, is_table: bool) -> None:
         """See :func:`kmm.hooks.frame_is_table`."""
-        self.memory.set_state(pfn, TABLE if is_table else ALLOCATED)
+        self.memory.set_state(pfn, FrameState.TABLE if is_table else FrameState.ALLOCATED)
         if self.machine.recorder is not None and is_table:
             self.machine.recorder.became_table(self.machine.context, pfn)
 

@@ -40,7 +40,13 @@ class StoryLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One broken rule, with its shortest known counterexample."""
+    """One broken rule, with its shortest known counterexample.
+
+    :ivar switches: context switches of the schedule.
+    :ivar events: scheduling points up to the violation.
+    :ivar schedule: what ``kmm replay`` reads.
+    :ivar report: the text that ``kmm replay`` prints.
+    """
 
     rule: str
     rule_id: str
@@ -56,6 +62,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     switches: int
     events: int
     schedule: str
+    report: str
 
 
 class KernelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

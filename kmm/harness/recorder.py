@@ -34,6 +34,7 @@ class Record:
     :ivar what: a word of the report's vocabulary (``allocated``, ``linked``, ``cached``, ``unlinked``,
         ``flushed``, ``queued``, ``freed``, ``used``) or "" for an event that only a full trace shows.
     :ivar frames: frames it is about, the main one first.
+    :ivar touched: locations of shared objects (locks, lists) that it is about.
     """
 
     seq: int
@@ -46,6 +47,7 @@ class Record:
     text: str = ""
     what: str = ""
     frames: tuple[int, ...] = ()
+    touched: tuple[int, ...] = ()
     violations: list[Violation] = field(default_factory=list)
 
 
@@ -75,6 +77,14 @@ class Recorder:
                         tuple(chain(3)), text)
         self.records.append(record)
         return record
+
+    def objects(self, locs: tuple[int, ...], frames: tuple[int, ...] = ()) -> None:
+        """The current event is about these shared objects, and about these frames' descriptors."""
+        record = self.records[-1]
+        record.touched = locs
+        if frames:
+            record.frames = frames
+            record.what = record.what or "queued"
 
     def store(self, context: Context, pa: int, old: int, new: int) -> None:
         """The current event changed a word of memory: an entry was linked or unlinked."""

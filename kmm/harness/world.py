@@ -98,7 +98,8 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     :raises ScenarioError: the scenario does not say what it must.
     :raises BootError: boot or set-up broke a rule.
     """
-    program = Program.of(scenario.name, kernel.insmod(scenario.source))
+    module = kernel.insmod(scenario.source)
+    program = Program.of(scenario.name, module)
     machine = Machine(spec or MachineSpec(cpus=program.cpus, failing=program.failing))
     machine.recorder = recorder
     machine.install(kernel.hooks)
@@ -113,9 +114,11 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
             _straight(machine, program.setup, "setup", platform.task(0), "setup()")
     if recorder is not None:
         recorder.phase = "run"
-    image = Image(kernel)
-    machine.locations.number_static(image.objects)
-    image.refresh()
+    namespaces = {name: (vars(module), kernel.rebound[name]) for name, module in kernel.modules.items()}
+    namespaces[scenario.source.name] = (vars(module), frozenset())
+    machine.locations.number_static((f"{name}.{key}", value) for name, (space, _) in namespaces.items()
+                                    for key, value in space.items() if not key.startswith("__"))
+    image = Image(namespaces, {"tasks": platform.tasks})
     machine.memory.snapshot()
     machine.translations.snapshot()
     platform.snapshot()

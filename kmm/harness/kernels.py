@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Recipes: how to build a kernel again and again, and how to say which one it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kmm.harness.outcome import KernelInfo
+from kmm.kconfig import Config, ConfigError
+from kmm.linker import build
+from kmm.overlay import Overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kmm.linker import Kernel
+
+__all__ = ["BASE", "Recipe"]
+
+#: The kernel that the tree translates.
+BASE = "Linux 7.2.13"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A configuration and overlays; :meth:`build` links a fresh kernel of them.
+
+    :ivar config_file: where the configuration came from, or None for the default.
+    """
+
+    config: Config
+    overlays: tuple[Overlay, ...] = ()
+    config_file: str | None = None
+
+    @classmethod
+    def of(cls, config: Path | None = None, settings: Sequence[str] = (),
+           overlays: Sequence[Path] = ()) -> Recipe:
+        """From what a user gives.
+
+        :param config: path of a ``.config``.
+        :param settings: ``X=y`` strings; a leading ``CONFIG_`` is allowed.
+        :param overlays: paths of overlays, in order.
+        :raises ConfigError: the file, a setting or their combination is refused.
+        :raises OverlayError: an overlay cannot be read.
+        """
+        base = Config.default() if config is None else Config.load(config)
+        changes = {}
+        for setting in settings:
+            name, equals, value = setting.partition("=")
+            if not equals or not name:
+                raise ConfigError(f"--set {setting}: write it as SYMBOL=value, e.g. --set PT_RECLAIM=n")
+            changes[name.removeprefix("CONFIG_")] = value
+        if changes:
+            base = base.with_set(changes)
+        return cls(base, tuple(Overlay.load(path) for path in overlays), None if config is None else str(config))
+
+    def build(self) -> Kernel:
+        """Link a fresh kernel."""
+        return build(self.config, self.overlays)
+
+    def info(self) -> KernelInfo:
+        """What a report says about the kernel."""
+        report = self.config.report
+        return KernelInfo(BASE, self.config.arch, self.build().fingerprint, [overlay.name for overlay in self.overlays],
+                          self.config_file, len(report.known), report.unknown, list(report.forced))
+
+    def expected(self, scenario: str) -> str | None:
+        """What the last overlay that speaks of *scenario* expects, or None."""
+        for overlay in reversed(self.overlays):
+            if scenario in overlay.expects:
+                return str(overlay.expects[scenario])
+        return None

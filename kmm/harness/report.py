@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Counterexamples for people: shaped like KASAN's, narrow enough for a commit message.
+
+A report is plain text of at most 75 columns.  Colour is laid over it by the command line.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from kmm.harness.kinds import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kmm.harness.recorder import Record, Recorder
+    from kmm.harness.story import Story
+
+__all__ = ["WIDTH", "diagram", "life_lines", "render"]
+
+WIDTH = 75
+_WORDS = {"allocated": "allocated", "linked": "linked", "cached": "may be cached", "unlinked": "unlinked",
+          "flushed": "flushed", "queued": "queued", "freed": "freed", "used": "used"}
+
+
+def describe(recorder: Recorder, record: Record, subject: int | None = None) -> str:
+    """One record in words, with symbolic names."""
+    names = [recorder.name(pfn) for pfn in record.frames]
+    match record.what:
+        case "allocated":
+            return f"alloc {names[0]}"
+        case "freed":
+            return f"free {names[0]}"
+        case "linked":
+            return f"link {names[0]} into {names[1]}"
+        case "unlinked":
+            return f"unlink {names[0]} from {names[1]}"
+        case "queued":
+            return f"{record.text} {names[0]}"
+        case "cached":
+            return f"may cache {record.text} -> {names[0]}"
+        case "flushed":
+            return f"drops {record.text} -> {names[0]}"
+        case "used":
+            return f"{record.text} {names[0]}"
+    match record.kind:
+        case Kind.LOCK:
+            return f"lock {record.text}".rstrip()
+        case Kind.UNLOCK:
+            return f"unlock {record.text}".rstrip()
+        case Kind.TRYLOCK:
+            return f"trylock {record.text}".rstrip()
+    return record.text or record.kind.name.lower()
+
+
+def life_lines(recorder: Recorder, story: Story) -> list[str]:
+    """The subject's history: one line a step, KASAN's order."""
+    lines = []
+    last: tuple[str, str, str] | None = None
+    for record in story.life:
+        what = _WORDS.get(record.what)
+        if what is None:
+            continue
+        where = f"{record.place.function}() {record.place.file}" if record.place.file else ""
+        if record.what in ("cached", "flushed", "used"):
+            where = record.text
+        entry = (what, record.actor, where)
+        if entry == last:
+            continue
+        last = entry
+        phase = "" if record.phase == "run" else f" ({record.phase})"
+        head = f"  {what:<14}{record.actor + phase:<18}"
+        lines += textwrap.wrap(where, WIDTH, initial_indent=head, subsequent_indent=" " * 32) or [head.rstrip()]
+    return lines
+
+
+def _columns(records: Iterable[Record]) -> list[str]:
+    seen: list[str] = []
+    for record in records:
+        if record.actor not in seen:
+            seen.append(record.actor)
+    return seen
+
+
+def diagram(recorder: Recorder, story: Story) -> list[str]:
+    """The interleaving, one column an actor, under 75 columns wide."""
+    scene = _fold(story.scene)
+    actors = _columns(scene)
+    if not actors:
+        return []
+    width = max(14, (WIDTH - 3 * (len(actors) - 1)) // len(actors))
+    rows: list[list[str]] = []
+    current: dict[str, str] = {}
+    for record in scene:
+        column = actors.index(record.actor)
+        cells = []
+        function = record.place.function + "()" if record.place.file else ""
+        if function and current.get(record.actor) != function:
+            cells.append(function)
+            current[record.actor] = function
+        text = describe(recorder, record)
+        if record.violations:
+            text += "   <-- " + record.violations[0].slug if len(actors) == 1 else "  <--"
+        cells.append("  " + text if function else text)
+        for cell in cells:
+            for piece in textwrap.wrap(cell, width, subsequent_indent="    ", drop_whitespace=False) or [""]:
+                row = [""] * len(actors)
+                row[column] = piece
+                rows.append(row)
+    lines = [" | ".join(f"{actor[:width]:<{width}}" for actor in actors).rstrip(),
+             "-+-".join("-" * width for _ in actors)]
+    lines += [" | ".join(f"{cell:<{width}}" for cell in row).rstrip() for row in rows]
+    return lines
+
+
+def _fold(scene: Sequence[Record]) -> list[Record]:
+    """Drop repetitions: the same actor doing the same thing to the same frames in the same function."""
+    folded: list[Record] = []
+    for record in scene:
+        if folded and not record.violations:
+            last = folded[-1]
+            if (last.actor, last.place, last.text, last.what, last.kind, last.frames) == (
+                    record.actor, record.place, record.text, record.what, record.kind, record.frames):
+                continue
+        folded.append(record)
+    return folded
+
+
+def render(recorder: Recorder, story: Story, replay: str = "") -> str:
+    """The whole report.
+
+    :param replay: the command that replays it, or "".
+    """
+    violation = story.violation
+    rule = violation.rule
+    bar = "=" * WIDTH
+    lines = [bar, *textwrap.wrap(f"{rule.id} {rule.slug}: {violation.summary}", WIDTH)]
+    lines.append(f"in {violation.place.function}() {violation.place.file}, by {violation.actor}".rstrip())
+    lines += ["", *textwrap.wrap(f"Rule: {rule.contract}.", WIDTH), *textwrap.wrap(f"Source: {rule.source}", WIDTH)]
+    life = life_lines(recorder, story)
+    if life:
+        lines += ["", f"{story.subject}:", *life]
+    picture = diagram(recorder, story)
+    if picture:
+        lines += ["", *picture]
+    if story.missing:
+        lines += ["", *textwrap.wrap(f"Missing: {story.missing}", WIDTH)]
+    if replay:
+        lines += ["", f"Replay: {replay}"]
+    return "\n".join([*lines, bar])

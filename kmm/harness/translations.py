@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the walkers of a machine hold, and what that means for the explorer and the checkers.
+
+The machine runs in saturating mode: every CPU and every IOMMU holds each translation and each
+intermediate entry that it was ever allowed to cache since the last invalidation that covers it
+(:class:`kmm_ext.holds.Holds`).  So there are no speculative walks to schedule: what they could have
+done is already in the sets, and the moment to check is when a frame is freed.
+
+Footprints.  A store that changes a present entry of a table, and an invalidation that looked at that
+table, do not commute; freeing a frame does not commute with an invalidation that drops it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kmm.harness.violation import Violation
+from kmm.harness.places import place
+from kmm_ext.holds import Holds
+from kmm_ext.memory import FrameState
+
+if TYPE_CHECKING:
+    from kmm.harness.machine import Machine
+    from kmm_ext.holds import Effects, Hold
+
+__all__ = ["LEVELS", "Translations", "hold_text"]
+
+CR4_PGE = 1 << 7
+CR4_PCIDE = 1 << 17
+CR3_NOFLUSH = 1 << 63
+_PRESENT = 1
+
+#: The kernel's name of an entry in a table of each level.
+LEVELS = {1: "PTE", 2: "PMD", 3: "PUD", 4: "P4D", 5: "PGD"}
+#: The kernel's name of a table whose entries are of each level.
+TABLES = {1: "PTE table", 2: "PMD table", 3: "PUD table", 4: "P4D table", 5: "PGD"}
+
+
+def hold_text(hold: Hold) -> str:
+    """What an agent holds, in the kernel's words: the entry that leads to the table."""
+    if hold.kind == "root":
+        return "root"
+    return f"{LEVELS.get(hold.level + 1, 'entry')} entry"
+
+
+class Translations:
+    """The CPUs' registers and every agent's holds."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.holds = Holds(machine.memory, levels=5 if "LA57" in machine.spec.features else 4)
+        cpus = machine.spec.cpus
+        self.cr3 = [0] * cpus
+        self.cr4 = [CR4_PGE] * cpus
+        self._agents = [self.holds.agent(f"CPU{cpu}") for cpu in range(cpus)]
+        self._contexts: dict[tuple[int, int], int] = {}
+        self._base: tuple[list[int], list[int], dict[tuple[int, int], int]] = ([], [], {})
+
+    # --- the CPUs' instructions -----------------------------------------------------------------------
+
+    def _context(self, cpu: int, pcid: int) -> int:
+        context = self._contexts.get((cpu, pcid))
+        if context is None:
+            name = f"CPU{cpu} PCID {pcid}" if "PCID" in self.machine.spec.features else f"CPU{cpu}"
+            context = self._contexts[cpu, pcid] = self.holds.context(name, agent=self._agents[cpu], tag=pcid)
+        return context
+
+    def _current(self, cpu: int) -> int:
+        return self._context(cpu, self.cr3[cpu] & 0xFFF if self.cr4[cpu] & CR4_PCIDE else 0)
+
+    def invlpg(self, cpu: int, addr: int) -> None:
+        """INVLPG on *cpu*."""
+        self.holds.invlpg(self._current(cpu), addr)
+        self.after_invalidation()
+
+    def invpcid(self, cpu: int, kind: int, pcid: int, addr: int) -> None:
+        """INVPCID on *cpu*."""
+        self.holds.invpcid(self._agents[cpu], kind, pcid, addr)
+        self.after_invalidation()
+
+    def write_cr3(self, cpu: int, value: int) -> None:
+        """MOV CR3 on *cpu*: bit 63 keeps what the new PCID holds (with PCIDs on)."""
+        keep = bool(value & CR3_NOFLUSH) and bool(self.cr4[cpu] & CR4_PCIDE)
+        self.cr3[cpu] = value & ~CR3_NOFLUSH
+        self.holds.mov_cr3(self._current(cpu), value & ~CR3_NOFLUSH, flush=not keep)
+        self.after_invalidation()
+
+    def write_cr4(self, cpu: int, value: int) -> None:
+        """MOV CR4 on *cpu*: a change of PGE, or clearing PCIDE, drops everything (SDM 4.10.4.1)."""
+        old = self.cr4[cpu]
+        self.cr4[cpu] = value
+        if (old ^ value) & CR4_PGE or (old & ~value) & CR4_PCIDE:
+            self.holds.flush_all(self._agents[cpu])
+        self.after_invalidation()
+
+    # --- what follows from an event ----------------------------------------------------------------------
+
+    def after_store(self, pa: int, old: int, new: int) -> None:
+        """A word of memory changed within the current event."""
+        machine = self.machine
+        if old & _PRESENT and old != new:
+            machine.scheduler.write(machine.locations.named("entries", pa >> 12))
+        effects = self.holds.take_effects()
+        if effects.added:
+            self._added(effects)
+
+    def after_fill(self, pa: int, length: int) -> None:
+        """Many words changed within the current event."""
+        machine = self.machine
+        for pfn in range(pa >> 12, (pa + length + 4095) >> 12):
+            machine.scheduler.write(machine.locations.named("entries", pfn))
+        effects = self.holds.take_effects()
+        if effects.added:
+            self._added(effects)
+
+    def _added(self, effects: Effects) -> None:
+        machine = self.machine
+        for pfn in effects.added:
+            machine.scheduler.write(machine.locations.named("held", pfn))
+            machine.scheduler.read(machine.locations.named("frame", pfn))
+            if machine.memory.state(pfn) == FrameState.FREE:
+                agents = self._agents_holding(pfn)
+                machine.report(Violation(
+                    "freed-table-walked", machine.context.name, place(3),
+                    f"{' and '.join(agents)} may walk a frame that is not allocated",
+                    {"pfn": pfn, "agents": agents}))
+        if machine.recorder is not None:
+            for pfn in effects.added:
+                for hold in self.holds.holders(pfn, leaves=False):
+                    machine.recorder.cached(hold.context, pfn, hold_text(hold))
+
+    def after_invalidation(self) -> None:
+        """Translations were dropped within the current event."""
+        machine = self.machine
+        effects = self.holds.take_effects()
+        for pfn in effects.scanned:
+            machine.scheduler.read(machine.locations.named("entries", pfn))
+        for pfn in effects.dropped:
+            machine.scheduler.write(machine.locations.named("held", pfn))
+            if machine.recorder is not None:
+                machine.recorder.dropped(machine.context.name, pfn, "entry")
+        if effects.added:
+            self._added(effects)
+
+    def _agents_holding(self, pfn: int) -> list[str]:
+        return list(dict.fromkeys(hold.context for hold in self.holds.holders(pfn, leaves=False)))
+
+    def before_free(self, pfn: int) -> None:
+        """Check that no agent can still walk *pfn* as a table; it is freed by the current event."""
+        machine = self.machine
+        machine.scheduler.read(machine.locations.named("held", pfn))
+        holds = self.holds.holders(pfn, leaves=False)
+        if not holds:
+            return
+        stale = [hold for hold in holds if hold.stale]
+        agents = list(dict.fromkeys(hold.context for hold in (stale or holds)))
+        level = TABLES.get(holds[0].level, "table")
+        facts = {"pfn": pfn, "agents": agents, "level": level}
+        who = " and ".join(agents)
+        if len(stale) < len(holds):
+            live = list(dict.fromkeys(hold.context for hold in holds if not hold.stale))
+            facts["agents"] = live
+            slug, text = "table-freed-while-linked", f"a {level} is freed that {' and '.join(live)} can reach"
+        else:
+            slug = "table-freed-while-cached"
+            text = f"a {level} is freed while {who} may hold the entry that led to it"
+        machine.report(Violation(slug, machine.context.name, place(4), text, facts))
+
+    def at_quiescence(self) -> None:
+        """Every actor has ended."""
+
+    # --- reset ------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> None:
+        """Remember the registers; the holds follow the memory's own snapshot."""
+        self._base = (list(self.cr3), list(self.cr4), dict(self._contexts))
+
+    def restore(self) -> None:
+        """Back to the snapshot."""
+        cr3, cr4, contexts = self._base
+        self.cr3[:] = cr3
+        self.cr4[:] = cr4
+        self._contexts = dict(contexts)
+        self.holds.take_effects()
