@@ -16,6 +16,7 @@ cdef struct Table:               # a frame read as a table of one level
     int64_t level
     int64_t first                # nodes that hold it
     int64_t holders              # how many
+    int64_t usable               # how many of active contexts
     int64_t derived              # nodes made from its entries
     int64_t leaves               # present leaf entries
     int64_t tables               # present entries that point to a table
@@ -127,6 +128,8 @@ cdef class Holds(Observer):
     cdef int64_t find_table(self, int64_t frame, int level) noexcept nogil
     cdef int64_t make_table(self, int64_t frame, int level) noexcept nogil
     cdef void release_table(self, int64_t id) noexcept nogil
+    cdef void now_usable(self, Table *t) noexcept nogil
+    cdef void no_longer_usable(self, Table *t) noexcept nogil
     cdef int64_t make_node(self, int64_t context, int64_t table, int64_t parent, int64_t source, int index,
                            int64_t va, int64_t rights, paddr_t entry_pa, uint64_t value) noexcept nogil
     cdef void remove_node(self, int64_t id) noexcept nogil

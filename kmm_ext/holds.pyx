@@ -149,8 +149,8 @@ class Outcome:
 class Effects:
     """Table frames that the operations since the last call touched, each once, in order.
 
-    :ivar added: no context held them as tables before, one does now.
-    :ivar dropped: the reverse.
+    :ivar added: no active context held them as tables before, one does now.
+    :ivar dropped: the reverse; invalidated, or the context was deactivated.
     :ivar scanned: an invalidation looked at them again to see what is reachable now.
     """
 
@@ -470,6 +470,18 @@ cdef class Holds(Observer):
             t.next = self.free_table
             self.put(&self.free_table, id)
 
+    cdef void now_usable(self, Table *t) noexcept nogil:
+        """One more active context holds the table."""
+        if t.usable == 0:
+            self.note(&self.added, t.frame)
+        self.put(&t.usable, t.usable + 1)
+
+    cdef void no_longer_usable(self, Table *t) noexcept nogil:
+        """One active context less holds the table."""
+        self.put(&t.usable, t.usable - 1)
+        if t.usable == 0:
+            self.note(&self.dropped, t.frame)
+
     cdef int64_t make_node(self, int64_t context, int64_t table, int64_t parent, int64_t source, int index,
                            int64_t va, int64_t rights, paddr_t entry_pa, uint64_t value) noexcept nogil:
         cdef int64_t id
@@ -511,9 +523,9 @@ cdef class Holds(Observer):
         if t.first:
             self.put(&self.node(t.first).prev_table, id)
         self.put(&t.first, id)
-        if t.holders == 0:
-            self.note(&self.added, t.frame)
         self.put(&t.holders, t.holders + 1)
+        if c.active:
+            self.now_usable(t)
         if source:
             s = self.table(source)
             n.next_child = s.child[index]
@@ -540,8 +552,8 @@ cdef class Holds(Observer):
         if n.next_table:
             self.put(&self.node(n.next_table).prev_table, n.prev_table)
         self.put(&t.holders, t.holders - 1)
-        if t.holders == 0:
-            self.note(&self.dropped, t.frame)
+        if c.active:
+            self.no_longer_usable(t)
         if n.source:
             s = self.table(n.source)
             if n.prev_child:
@@ -806,6 +818,10 @@ cdef class Holds(Observer):
         cdef int64_t table, id
         self.put(&c.active, c.active + 1)
         if c.active == 1:
+            id = c.first_node
+            while id:
+                self.now_usable(self.table(self.node(id).table))
+                id = self.node(id).next_context
             self.absorb(context)
         root &= self.address_mask
         table = self.make_table(root >> PAGE_SHIFT, c.levels)
@@ -844,10 +860,14 @@ cdef class Holds(Observer):
                 if not every:
                     break
             id = after
-        if every:
-            self.put(&c.active, 0)
-        elif c.active:
-            self.put(&c.active, c.active - 1)
+        if not c.active:
+            return
+        self.put(&c.active, 0 if every else c.active - 1)
+        if not c.active:
+            id = c.first_node
+            while id:
+                self.no_longer_usable(self.table(self.node(id).table))
+                id = self.node(id).next_context
 
     # --- invalidation ---------------------------------------------------------------------------
 
@@ -1291,16 +1311,13 @@ cdef class Holds(Observer):
 
     def is_held(self, int64_t pfn):
         """Whether an active context may read the frame as a table."""
-        cdef int64_t id, node
+        cdef int64_t id
         if not 0 <= pfn < <int64_t> self.memory.frames:
             return False
         id = self.frame_tables[pfn]
         while id:
-            node = self.table(id).first
-            while node:
-                if self.contexts[self.node(node).context].active:
-                    return True
-                node = self.node(node).next_table
+            if self.table(id).usable:
+                return True
             id = self.table(id).next
         return False
 
@@ -1391,21 +1408,15 @@ cdef class Holds(Observer):
 
     def would_write(self, int64_t pfn):
         """Whether an active agent that reads the frame as a table could set an A bit in it now."""
-        cdef int64_t id, node
+        cdef int64_t id
         cdef int index
         cdef Table *t
-        cdef bint active
         if not 0 <= pfn < <int64_t> self.memory.frames:
             return False
         id = self.frame_tables[pfn]
         while id:
             t = self.table(id)
-            active = False
-            node = t.first
-            while node and not active:
-                active = self.contexts[self.node(node).context].active > 0
-                node = self.node(node).next_table
-            if active:
+            if t.usable:
                 for index in range(ENTRIES):
                     if (not t.shadow[index] & <int64_t> A
                             and self.kind(t.level, <uint64_t> t.shadow[index]) >= POINTER):
@@ -1551,6 +1562,17 @@ cdef class Holds(Observer):
             assert nodes == self.contexts[i].nodes, ("nodes", self.names[i])
             assert weak == self.contexts[i].weak, ("weak", self.names[i], weak, self.contexts[i].weak)
         assert total == self.live_nodes, "nodes in all"
+        for i in range(<int64_t> self.memory.frames):
+            id = self.frame_tables[i]
+            while id:
+                t = self.table(id)
+                nodes = 0
+                total = t.first
+                while total:
+                    nodes += self.contexts[self.node(total).context].active > 0
+                    total = self.node(total).next_table
+                assert nodes == t.usable, ("usable", i, t.level, nodes, t.usable)
+                id = t.next
 
 
 def _order(item):

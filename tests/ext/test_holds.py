@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -202,6 +204,21 @@ def test_other_pcids_keep_what_they_hold_and_use_it_when_they_return(memory: Mem
     holds.mov_cr3(two, OTHER << 12)
     holds.mov_cr3(one, PGD << 12)
     assert not holds.is_held(PTE)
+
+
+def test_take_effects_tells_of_tables_that_come_into_and_go_out_of_use(memory: Memory, holds: Holds) -> None:
+    agent = holds.agent("cpu0")
+    one = holds.context("cpu0/pcid1", agent=agent, tag=1)
+    two = holds.context("cpu0/pcid2", agent=agent, tag=2)
+    holds.mov_cr3(one, PGD << 12)
+    holds.take_effects()
+    holds.mov_cr3(two, OTHER << 12, flush=False)
+    effects = holds.take_effects()
+    assert effects.added == (OTHER,) and set(effects.dropped) == {PGD, PUD, PMD, PTE}
+    put(memory, PMD, 0, 0)
+    holds.mov_cr3(one, PGD << 12, flush=False)
+    effects = holds.take_effects()
+    assert set(effects.added) == {PGD, PUD, PMD, PTE} and effects.dropped == (OTHER,)
 
 
 def test_mov_cr3_to_the_same_root_is_a_flush_without_growth(memory: Memory, holds: Holds) -> None:
@@ -423,7 +440,7 @@ steps = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(entries, min_size=24, max_size=24), st.lists(steps, max_size=25))
-def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[int, ...]]) -> None:
+def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[Any, ...]]) -> None:
     memory = Memory(16)
     holds = Holds(memory)
     naive = Naive(memory)
@@ -460,8 +477,8 @@ def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[int
                 if step[1] >= 2:
                     naive.drop(tag, *everything, True, step[1] == 2, "all")
                 elif tag == step[2]:
-                    area = everything if step[1] == 1 else (step[3], step[3])
-                    naive.drop(tag, *area, True, False, "all" if step[1] == 1 else "range")
+                    low, high = everything if step[1] == 1 else (step[3], step[3])
+                    naive.drop(tag, low, high, True, False, "all" if step[1] == 1 else "range")
         else:
             memory.restore()
             naive.roots = dict(saved[0])
