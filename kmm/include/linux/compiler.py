@@ -126,6 +126,14 @@ def wmb() -> None:
     """Write barrier; nothing to do, see the module."""
 
 
+def dma_rmb() -> None:
+    """Read barrier against devices that snoop; nothing to do, see the module."""
+
+
+def dma_wmb() -> None:
+    """Write barrier against devices that snoop; nothing to do, see the module."""
+
+
 def smp_mb() -> None:
     """Full barrier; nothing to do, see the module."""
 
