@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from enum import IntEnum
+from typing import Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 class BusError(Exception):
     address: int
@@ -15,16 +16,18 @@ class FrameState(IntEnum):
     ALLOCATED = 1
     TABLE = 2
 
+@disjoint_base
 class Observer: ...
 
+@disjoint_base
 class Journal(Observer):
-    def __init__(self) -> None: ...
     @property
     def changes(self) -> list[tuple[int, int, int]]: ...
     def clear(self) -> None: ...
 
+@disjoint_base
 class Memory:
-    def __init__(self, frames: int) -> None: ...
+    def __new__(cls, frames: int) -> Self: ...
     @property
     def frames(self) -> int: ...
     @property

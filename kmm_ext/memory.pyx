@@ -72,7 +72,7 @@ cdef class Observer:
 cdef class Journal(Observer):
     """Records changed words of watched frames as ``(address, old, new)`` in :attr:`changes`."""
 
-    def __init__(self):
+    def __cinit__(self):
         self.changes = []
 
     cdef void entry_changed(self, paddr_t pa, entry_t old, entry_t new) noexcept:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from kmm_ext.memory import Memory
 
@@ -40,6 +40,7 @@ class Stray(NamedTuple):
 FEATURES: frozenset[str]
 GEOMETRY: Mapping[str, tuple[int, int]]
 
+@disjoint_base
 class CPU:
     early_accessed: bool
     fracture: bool
@@ -47,8 +48,8 @@ class CPU:
     race: Callable[[int], object] | None
     cpl: int
     ac: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         memory: Memory,
         *,
         maxphyaddr: int = 46,
@@ -58,7 +59,7 @@ class CPU:
         early_accessed: bool = False,
         fracture: bool = False,
         audit: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def memory(self) -> Memory: ...
     @property

@@ -17,9 +17,9 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from kmm_ext._types cimport ENTRIES, PAGE_SHIFT, PAGE_SIZE, POISONED, TABLE, FREE
+from kmm_ext._types cimport FREE, PAGE_SHIFT, PAGE_SIZE, TABLE
 from kmm_ext.caches cimport cache_find, cache_layout, cache_place, cache_put
-from kmm_ext.walker cimport (ENTRY_TABLE, RIGHT_ALL, RIGHT_EXEC, RIGHT_USER, RIGHT_WRITE,
+from kmm_ext.walker cimport (ENTRY_TABLE, RIGHT_EXEC, RIGHT_USER, RIGHT_WRITE,
                              WALK_BUS_ERROR, WALK_CHANGED, WALK_DONE, WALK_NOT_PRESENT, decode,
                              entry_table, walk_from, walk_from_root, walk_mark, walk_read,
                              walk_unmarked, x86_format)
