@@ -8,6 +8,7 @@ of the SDM volume 3A with paging as chapter 4.
 from libc.string cimport memset
 
 from kmm_ext._types cimport CAS_BUS_ERROR, CAS_DIFFERS
+from kmm_ext.memory cimport memory_get64
 
 
 cdef enum:
@@ -94,7 +95,7 @@ cdef int walk_read(Memory memory, const Format *format, Walk *walk, bint early) 
     while True:
         pa = table + 8 * entry_index(format, level, walk.va)
         walk.level = level
-        if not memory.get64(pa, &entry):
+        if not memory_get64(memory, pa, &entry):
             walk.steps = steps
             walk.fault = pa
             walk.status = WALK_BUS_ERROR

@@ -352,7 +352,8 @@ cdef class CPU:
                     break
             self.walks += 1
             status = walk_read(self.memory, &self.format, walk, self.early_accessed)
-            before = walk[0]
+            if self.audit:
+                before = walk[0]
             if self.early_accessed:
                 self.fill_structure(walk)
             if status != WALK_DONE:
