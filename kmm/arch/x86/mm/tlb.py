@@ -406,7 +406,7 @@ def consider_global_asid(mm: mm_struct) -> None:
     if not cpu_feature_enabled(X86_FEATURE_INVLPGB):
         return
 
-    if (current().pid & 0x1F) != (jiffies() & 0x1F):
+    if (current().pid & 0x1F) != (jiffies & 0x1F):
         return
 
     if mm_active_cpus_exceeds(mm, 3):
@@ -781,8 +781,8 @@ def should_flush_tlb(cpu: int, data: flush_tlb_info) -> bool:
 
 def should_trim_cpumask(mm: mm_struct) -> bool:
     """Whether a second has passed since the mask of *mm* was last trimmed."""
-    if time_after(jiffies(), READ_ONCE_FIELD(mm.context, "next_trim_cpumask")):
-        WRITE_ONCE_FIELD(mm.context, "next_trim_cpumask", jiffies() + HZ)
+    if time_after(jiffies, READ_ONCE_FIELD(mm.context, "next_trim_cpumask")):
+        WRITE_ONCE_FIELD(mm.context, "next_trim_cpumask", jiffies + HZ)
         return True
     return False
 
