@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Model of include/linux/kernel.h, minmax.h, align.h, math.h, array_size.h and printk.h, in part.
+"""Model of include/linux/kernel.h, minmax.h, align.h, math.h, and array_size.h, in part.
 
 ``system_state`` is an enum variable in C. A Python module cannot share a variable by importing its
 name, so it is an object that compares like the number in it: ``if system_state == SYSTEM_BOOTING`` and
 ``system_state < SYSTEM_RUNNING`` read as in C, and ``system_state.value = SYSTEM_RUNNING`` assigns.
-``printk`` and its relatives say nothing.
 """
 
 from __future__ import annotations
@@ -144,15 +143,3 @@ def upper_32_bits(n: int) -> int:
 def lower_32_bits(n: int) -> int:
     """Bits 0 to 31."""
     return n & 0xFFFF_FFFF
-
-
-def pr_debug(fmt: str, *args: object) -> None:
-    """Say nothing."""
-
-
-printk = pr_emerg = pr_alert = pr_crit = pr_err = pr_warn = pr_notice = pr_info = pr_debug
-pr_err_once = pr_warn_once = pr_info_once = pr_err_ratelimited = pr_warn_ratelimited = pr_debug
-
-
-def dump_stack() -> None:
-    """Say nothing."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Model of mm/vmstat.c: counters of the one node.
+
+Each CPU counts for itself and readers add up, so counting on different CPUs commutes and is no event.
+"""
+
+from __future__ import annotations
+
+from kmm import hooks
+from kmm.include.generated.autoconf import CONFIG_NR_CPUS
+from kmm.include.linux.vmstat import NR_VM_NODE_STAT_ITEMS
+
+#: ``vm_node_stat[cpu][item]``.
+vm_node_stat = [[0] * NR_VM_NODE_STAT_ITEMS for _ in range(CONFIG_NR_CPUS)]
+
+
+def mod_node_page_state(pgdat: object, item: int, delta: int) -> None:
+    """Add to a counter. Context: any."""
+    vm_node_stat[hooks.smp_processor_id()][item] += delta
+
+
+def global_node_page_state(item: int) -> int:
+    """A counter; negative values, which a sum can pass through, read as 0."""
+    return max(sum(counters[item] for counters in vm_node_stat), 0)
+
+
+def node_page_state(pgdat: object, item: int) -> int:
+    """A counter of one node."""
+    return global_node_page_state(item)
+
+
+def raw_node_page_state(item: int) -> int:
+    """A counter as it is, below 0 too: what the balance of constructors and destructors shows."""
+    return sum(counters[item] for counters in vm_node_stat)
