@@ -71,6 +71,7 @@ cdef class CPU:
     cdef int page_fault(self, vaddr_t va, int code, int shift) noexcept nogil
     cdef void fill_structure(self, Walk *walk) noexcept nogil
     cdef void fill_tlb(self, Walk *walk, bint fetch) noexcept nogil
+    cdef void prefetch(self, vaddr_t va, int last) noexcept nogil
     cdef int mapped_shift(self, vaddr_t va) noexcept nogil
     cdef void drop_page(self, vaddr_t va, int shift, uint32_t pcid, bint globals_too) noexcept nogil
     cdef void drop_tlb(self, bint one_pcid, uint32_t pcid, bint globals_too) noexcept nogil

@@ -17,15 +17,22 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from kmm_ext._types cimport FREE, PAGE_SHIFT, PAGE_SIZE, TABLE
+from kmm_ext._types cimport FREE, PAGE_SHIFT, PAGE_SIZE, TABLE, entry_t
 from kmm_ext.caches cimport cache_find, cache_layout, cache_place, cache_put
+from kmm_ext.memory cimport memory_get64
 from kmm_ext.walker cimport (ENTRY_TABLE, RIGHT_EXEC, RIGHT_USER, RIGHT_WRITE,
                              WALK_BUS_ERROR, WALK_CHANGED, WALK_DONE, WALK_NOT_PRESENT, decode,
-                             entry_table, walk_from, walk_from_root, walk_mark, walk_read,
+                             entry_index, entry_table, walk_from, walk_from_root, walk_mark, walk_read,
                              walk_unmarked, x86_format)
 
 from kmm_ext.memory import BusError, NoSnapshot
 
+
+cdef extern from *:
+    void __builtin_prefetch(const void *) nogil
+
+cdef enum:
+    AHEAD = 12      # translate_many asks the host for entries this many addresses before it needs them
 
 cdef enum:
     # Page-fault error code (4.7)
@@ -441,6 +448,25 @@ cdef class CPU:
         held.global_page = walk.global_page and self.registers.cr4 & CR4_PGE != 0
         cache_put(&self.tlb[fetch][(shift - 12) // 9], &held)
 
+    cdef void prefetch(self, vaddr_t va, int last) noexcept nogil:
+        """Ask the host to fetch the entry of level *last* that memory has for *va*. Nothing happens in
+        the model: entries above it are looked at, no more."""
+        cdef int level = self.levels
+        cdef paddr_t table = self.registers.cr3 & self.format.table, pa
+        cdef entry_t entry = 0
+        while True:
+            pa = table + 8 * entry_index(&self.format, level, va)
+            if pa > self.memory.size - 8:
+                return
+            if level == last:
+                __builtin_prefetch(self.memory.data + pa)
+                return
+            memory_get64(self.memory, pa, &entry)
+            if decode(&self.format, level, entry) != ENTRY_TABLE:
+                return
+            table = entry_table(&self.format, entry)
+            level -= 1
+
     # --- invalidation, inner ----------------------------------------------------------------------
 
     cdef int mapped_shift(self, vaddr_t va) noexcept nogil:
@@ -658,11 +684,15 @@ cdef class CPU:
         cdef Py_ssize_t i, n = addresses.shape[0]
         cdef int how = self.how(write, fetch, user, False), result
         cdef paddr_t pa
-        cdef uint64_t done = 0
+        cdef uint64_t done = 0, walks = self.walks
         if out.shape[0] != n or status.shape[0] != n:
             raise ValueError(f"buffers differ in length: {n}, {out.shape[0]}, {status.shape[0]}")
         with nogil:
             for i in range(n):
+                if self.walks != walks and i + 2 * AHEAD < n:    # the last one missed the TLB
+                    self.prefetch(addresses[i + 2 * AHEAD], 2)
+                    self.prefetch(addresses[i + AHEAD], 1)
+                walks = self.walks
                 pa = 0
                 result = self.access(addresses[i], how, &pa)
                 status[i] = <uint16_t> result
