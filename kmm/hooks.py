@@ -68,6 +68,11 @@ def store(addr: int, size: int, value: int) -> None:
     _absent("store")
 
 
+def peek(addr: int, size: int) -> int:
+    """Load *size* bytes inside a condition of :func:`wait`, which says that it reads them. No event."""
+    _absent("peek")
+
+
 def xchg(addr: int, size: int, value: int) -> int:
     """*Event.* Atomically store *value*; the old contents."""
     _absent("xchg")

@@ -152,6 +152,9 @@ class FakeWorld:
         offset = int(addr) & 4095
         self._frame(addr)[offset:offset + size] = int(value).to_bytes(size, "little")
 
+    def peek(self, addr: int, size: int) -> int:
+        return self.load(addr, size)
+
     def xchg(self, addr: int, size: int, value: int) -> int:
         old = self.load(addr, size)
         self.store(addr, size, value)

@@ -77,6 +77,10 @@ class MemoryPort:
         self.memory.store(pa, size, value)
         self._stored(pa, old, value)
 
+    def peek(self, addr: int, size: int) -> int:
+        """See :func:`kmm.hooks.peek`."""
+        return self.memory.load(self.physical(addr), size)
+
     def xchg(self, addr: int, size: int, value: int) -> int:
         """See :func:`kmm.hooks.xchg`."""
         pa = self._begin(Kind.XCHG, addr, writes=True)
