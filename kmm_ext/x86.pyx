@@ -192,7 +192,8 @@ cdef class CPU:
             raise ValueError(f"levels is 4 or 5, not {levels}")
         self.features = frozenset(features)
         if not self.features <= FEATURES:
-            raise ValueError(f"unknown features {sorted(self.features - FEATURES)}; there are {sorted(FEATURES)}")
+            raise ValueError(f"unknown features {sorted(self.features - FEATURES)}; "
+                             f"there are {sorted(FEATURES)}")
         geometry = dict(GEOMETRY)
         geometry.update(caches or {})
         if geometry.keys() != GEOMETRY.keys():
@@ -243,7 +244,8 @@ cdef class CPU:
     cdef int _layout(self, Cache *cache, str name, dict geometry) except -1:
         sets, ways = geometry[name]
         if not cache_layout(cache, sets, ways):
-            raise ValueError(f"cache {name}: sets is a power of two up to 4096 and ways 0 to 64, not {sets}, {ways}")
+            raise ValueError(f"cache {name}: sets is a power of two up to 4096 and ways 0 to 64, "
+                             f"not {sets}, {ways}")
         self.nheld += cache.size
         self.nvictims += cache.sets
         return 0

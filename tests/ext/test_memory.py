@@ -55,7 +55,8 @@ def test_load_of_another_size_is_refused(memory: Memory) -> None:
     lambda m: m.state(8),
     lambda m: m.set_state(2**40, 1),
 ], ids=lambda f: str(f.__code__.co_names[0]))
-def test_outside_is_a_bus_error_and_changes_nothing(memory: Memory, attempt: Callable[[Memory], object]) -> None:
+def test_outside_is_a_bus_error_and_changes_nothing(
+        memory: Memory, attempt: Callable[[Memory], object]) -> None:
     with pytest.raises(BusError, match="no memory answers"):
         attempt(memory)
     assert memory.bus_errors == 1

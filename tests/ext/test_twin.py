@@ -71,9 +71,10 @@ modes = st.builds(Mode, levels=st.sampled_from([4, 5]), maxphyaddr=st.sampled_fr
 addresses = st.builds(
     lambda indices, offset, wrong: sum(i << s for i, s in zip(indices, (12, 21, 30, 39, 48), strict=True))
     | offset | (0x7f << 57 if indices[4] >= 256 else 0) ^ wrong,
-    st.tuples(*[st.sampled_from(INDICES)] * 5), st.sampled_from([0, 8, 0xfff]), st.sampled_from([0] * 9 + [1 << 60]))
-accesses = st.lists(st.tuples(addresses, st.sampled_from(["read", "write", "fetch", "implicit"]), st.booleans()),
-                    min_size=3, max_size=6)
+    st.tuples(*[st.sampled_from(INDICES)] * 5), st.sampled_from([0, 8, 0xfff]),
+    st.sampled_from([0] * 9 + [1 << 60]))
+kinds = st.sampled_from(["read", "write", "fetch", "implicit"])
+accesses = st.lists(st.tuples(addresses, kinds, st.booleans()), min_size=3, max_size=6)
 
 
 def as_access(mode: Mode, va: int, kind: str, user: bool) -> Access:
@@ -148,7 +149,8 @@ def test_translate_many_is_translate_in_order(mode: Mode, changes: list[tuple[in
                                fetch=kind == "fetch", user=user)
     for access, pa, code in zip(tried, out, status, strict=True):
         answer = compiled(scalar, access)
-        assert {"page": 0, "fault": 0x100 | answer.value, "canonical": 0x200, "bus": 0x300}[answer.kind] == code
+        codes = {"page": 0, "fault": 0x100 | answer.value, "canonical": 0x200, "bus": 0x300}
+        assert codes[answer.kind] == code
         assert pa == (answer.value if answer.kind == "page" else 0)
     assert done == list(status).count(0)
     assert left.buffer == right.buffer
