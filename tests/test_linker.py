@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from pathlib import Path
 from textwrap import dedent
@@ -203,7 +204,7 @@ def test_asm_means_the_architecture_that_is_built(tree: Tree) -> None:
     tree.write("mm/memory.py", "from kmm.arch.x86.include.asm.page import NAME\n")
     tree.write("mm/swap.py", "from kmm.arch.x86.include.asm import page\n")
     default = Config.default()
-    arm64 = Config("arm64", default.values)
+    arm64 = dataclasses.replace(default, arch="arm64")
     assert build(default, tree=tree.root).module("mm/memory.c").NAME == "x86"
     kernel = build(arm64, tree=tree.root)
     assert kernel.module("mm/memory.c").NAME == "arm64"
