@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from kmm.include.linux.mm_types import mm_struct
 
 
 def __init_mm() -> mm_struct:
@@ -23,6 +22,7 @@ def __init_mm() -> mm_struct:
     return mm
 
 
+from kmm.include.linux.mm_types import mm_struct  # noqa: E402
 from kmm.include.linux.mutex import mutex_init  # noqa: E402
 from kmm.include.linux.rwsem import init_rwsem  # noqa: E402
 from kmm.include.linux.spinlock import spin_lock_init  # noqa: E402

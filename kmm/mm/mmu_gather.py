@@ -12,14 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kmm.c import container_of
-from kmm.include.asm_generic.tlb import (
-    __tlb_reset_range,
-    mmu_gather,
-    tlb_change_page_size,
-    tlb_flush_mmu_tlbonly,
-    tlb_needs_table_invalidate,
-    tlb_update_vma_flags,
-)
 from kmm.include.generated.autoconf import (
     CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE,
     CONFIG_MMU_GATHER_NO_GATHER,
@@ -29,49 +21,8 @@ from kmm.include.generated.autoconf import (
     CONFIG_PT_RECLAIM,
     CONFIG_SMP,
 )
-from kmm.include.linux.gfp import __get_free_page, free_page, free_pages
 from kmm.include.linux.gfp_types import GFP_NOWAIT
-from kmm.include.linux.hugetlb import hstate_vma, huge_page_size
-from kmm.include.linux.mm import is_vm_hugetlb_page
-from kmm.include.linux.mm_inline import (
-    dec_tlb_flush_pending,
-    inc_tlb_flush_pending,
-    mm_tlb_flush_nested,
-)
-from kmm.include.linux.mm_types import (
-    ENCODED_PAGE_BIT_DELAY_RMAP,
-    ENCODED_PAGE_BIT_NR_PAGES_NEXT,
-    encode_nr_pages,
-    encode_page,
-    encoded_nr_pages,
-    encoded_page_flags,
-    encoded_page_ptr,
-    ptdesc,
-)
-from kmm.include.linux.mmdebug import VM_BUG_ON, VM_BUG_ON_PAGE, VM_WARN_ON, VM_WARN_ON_ONCE
-from kmm.include.linux.page_flags import folio_page, page_folio
-from kmm.include.linux.rcupdate import call_rcu, synchronize_rcu
-from kmm.include.linux.rmap import folio_remove_rmap_ptes
-from kmm.include.linux.sched import cond_resched
-from kmm.include.linux.smp import smp_call_function
 from kmm.include.vdso.page import PAGE_SIZE
-from kmm.mm.page_alloc import page_poisoning_enabled_static, want_init_on_free
-from kmm.mm.swap_state import free_pages_and_swap_cache
-
-if not CONFIG_MMU_GATHER_NO_GATHER:
-    from kmm.include.asm_generic.tlb import (
-        MAX_GATHER_BATCH,
-        MAX_GATHER_BATCH_COUNT,
-        MMU_GATHER_BUNDLE,
-        mmu_gather_batch,
-    )
-if CONFIG_MMU_GATHER_TABLE_FREE:
-    from kmm.include.asm_generic.tlb import MAX_TABLE_BATCH, mmu_table_batch
-
-    if CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE:
-        from kmm.arch.x86.include.asm.tlb import __tlb_remove_table
-    else:
-        from kmm.include.asm_generic.tlb import __tlb_remove_table
 
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import mm_struct, page, vm_area_struct
@@ -435,3 +386,55 @@ def tlb_finish_mmu(tlb: mmu_gather) -> None:
     if not CONFIG_MMU_GATHER_NO_GATHER:
         tlb_batch_list_free(tlb)
     dec_tlb_flush_pending(tlb.mm)
+
+
+# Needed only once something runs, so that headers may include each other:
+from kmm.include.asm_generic.tlb import (  # noqa: E402
+    __tlb_reset_range,
+    mmu_gather,
+    tlb_change_page_size,
+    tlb_flush_mmu_tlbonly,
+    tlb_needs_table_invalidate,
+    tlb_update_vma_flags,
+)
+from kmm.include.linux.gfp import __get_free_page, free_page, free_pages  # noqa: E402
+from kmm.include.linux.hugetlb import hstate_vma, huge_page_size  # noqa: E402
+from kmm.include.linux.mm import is_vm_hugetlb_page  # noqa: E402
+from kmm.include.linux.mm_inline import (  # noqa: E402
+    dec_tlb_flush_pending,
+    inc_tlb_flush_pending,
+    mm_tlb_flush_nested,
+)
+from kmm.include.linux.mm_types import (  # noqa: E402
+    ENCODED_PAGE_BIT_DELAY_RMAP,
+    ENCODED_PAGE_BIT_NR_PAGES_NEXT,
+    encode_nr_pages,
+    encode_page,
+    encoded_nr_pages,
+    encoded_page_flags,
+    encoded_page_ptr,
+    ptdesc,
+)
+from kmm.include.linux.mmdebug import VM_BUG_ON, VM_BUG_ON_PAGE, VM_WARN_ON, VM_WARN_ON_ONCE  # noqa: E402
+from kmm.include.linux.page_flags import folio_page, page_folio  # noqa: E402
+from kmm.include.linux.rcupdate import call_rcu, synchronize_rcu  # noqa: E402
+from kmm.include.linux.rmap import folio_remove_rmap_ptes  # noqa: E402
+from kmm.include.linux.sched import cond_resched  # noqa: E402
+from kmm.include.linux.smp import smp_call_function  # noqa: E402
+from kmm.mm.page_alloc import page_poisoning_enabled_static, want_init_on_free  # noqa: E402
+from kmm.mm.swap_state import free_pages_and_swap_cache  # noqa: E402
+
+if not CONFIG_MMU_GATHER_NO_GATHER:
+    from kmm.include.asm_generic.tlb import (
+        MAX_GATHER_BATCH,
+        MAX_GATHER_BATCH_COUNT,
+        MMU_GATHER_BUNDLE,
+        mmu_gather_batch,
+    )
+if CONFIG_MMU_GATHER_TABLE_FREE:
+    from kmm.include.asm_generic.tlb import MAX_TABLE_BATCH, mmu_table_batch
+
+    if CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE:
+        from kmm.arch.x86.include.asm.tlb import __tlb_remove_table
+    else:
+        from kmm.include.asm_generic.tlb import __tlb_remove_table

@@ -15,24 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm.arch.x86.include.asm.page_types import PAGE_OFFSET
-from kmm.arch.x86.include.asm.pgtable import (
-    p4d_clear,
-    pgd_clear,
-    pmd_bad,
-    pmd_clear,
-    pmd_mkinvalid,
-    pmd_none,
-    pmd_present,
-    pmd_trans_huge,
-    pmdp_establish,
-    pmdp_huge_get_and_clear,
-    pte_accessible,
-    ptep_get_and_clear,
-    pud_clear,
-    pud_trans_huge,
-    pudp_huge_get_and_clear,
-)
-from kmm.arch.x86.include.asm.pgtable_64 import p4d_ERROR, pgd_ERROR, pmd_ERROR, pud_ERROR
 from kmm.arch.x86.include.asm.pgtable_types import (
     p4d_ptr,
     pgd_ptr,
@@ -52,10 +34,6 @@ from kmm.include.generated.autoconf import (
     CONFIG_SMP,
     CONFIG_TRANSPARENT_HUGEPAGE,
 )
-from kmm.include.linux.bug import BUG_ON
-from kmm.include.linux.huge_mm import HPAGE_PMD_MASK, HPAGE_PMD_SIZE, HPAGE_PUD_MASK, HPAGE_PUD_SIZE
-from kmm.include.linux.mm_types import page, ptdesc
-from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE
 from kmm.include.linux.types import list_head
 
 if TYPE_CHECKING:
@@ -268,6 +246,33 @@ def pte_offset_map_lock(mm: mm_struct, pmd: pmd_ptr,
 
 
 # Included first in C:
+from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
+    p4d_clear,
+    pgd_clear,
+    pmd_bad,
+    pmd_clear,
+    pmd_mkinvalid,
+    pmd_none,
+    pmd_present,
+    pmd_trans_huge,
+    pmdp_establish,
+    pmdp_huge_get_and_clear,
+    pte_accessible,
+    ptep_get_and_clear,
+    pud_clear,
+    pud_trans_huge,
+    pudp_huge_get_and_clear,
+)
+from kmm.arch.x86.include.asm.pgtable_64 import p4d_ERROR, pgd_ERROR, pmd_ERROR, pud_ERROR  # noqa: E402
+from kmm.include.linux.bug import BUG_ON  # noqa: E402
+from kmm.include.linux.huge_mm import (  # noqa: E402
+    HPAGE_PMD_MASK,
+    HPAGE_PMD_SIZE,
+    HPAGE_PUD_MASK,
+    HPAGE_PUD_SIZE,
+)
+from kmm.include.linux.mm_types import page, ptdesc  # noqa: E402
+from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE  # noqa: E402
 from kmm.arch.x86.include.asm.pgalloc import pte_free  # noqa: E402
 from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL, flush_tlb_page, flush_tlb_range  # noqa: E402
 from kmm.include.linux.init import core_initcall  # noqa: E402

@@ -8,7 +8,6 @@ is always the same one, so identity is pointer equality.
 from __future__ import annotations
 
 from kmm import hooks
-from kmm.include.linux.mm_types import page, struct_page_of
 
 vmemmap: dict[int, page] = {}
 
@@ -29,3 +28,7 @@ def page_to_pfn(page: page) -> int:
 def pfn_valid(pfn: int) -> bool:
     """Whether physical memory has this frame."""
     return 0 <= pfn < hooks.memory_frames()
+
+
+# Needed only once something runs, so that headers may include each other:
+from kmm.include.linux.mm_types import page, struct_page_of  # noqa: E402

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm.arch.x86.include.asm.pgtable_types import p4d_ptr, pgd_ptr, pmd_ptr, pte_ptr, pud_ptr
-from kmm.include.linux.bug import BUG_ON
 from kmm.include.linux.gfp_types import __GFP_ACCOUNT, __GFP_SKIP_KASAN, __GFP_ZERO, GFP_KERNEL
 from kmm.include.linux.types import gfp_t
 from kmm.include.vdso.page import PAGE_SIZE
@@ -197,6 +196,7 @@ def __pgd_free(mm: mm_struct, pgd: pgd_ptr) -> None:
 
 
 # Included first in C:
+from kmm.include.linux.bug import BUG_ON  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable_64 import mm_p4d_folded  # noqa: E402
 from kmm.include.linux.mm import (  # noqa: E402
     pagetable_alloc,

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.arch.x86.include.asm.pgtable import pmd_trans_huge as pmd_trans_huge
-from kmm.arch.x86.include.asm.pgtable import pud_trans_huge as pud_trans_huge
 from kmm.arch.x86.include.asm.pgtable_64_types import PMD_SHIFT, PUD_SHIFT
 from kmm.c import ulong
 
@@ -54,6 +52,8 @@ def pmd_trans_huge_lock(pmd: pmd_ptr, vma: vm_area_struct) -> spinlock_t | None:
 
 
 # Included first in C:
+from kmm.arch.x86.include.asm.pgtable import pmd_trans_huge as pmd_trans_huge  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import pud_trans_huge as pud_trans_huge  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable import pmd_none, pmd_present  # noqa: E402
 from kmm.include.linux.mm import pmd_lock  # noqa: E402
 from kmm.include.linux.spinlock import spin_unlock  # noqa: E402

@@ -32,42 +32,9 @@ from kmm.include.generated.autoconf import (
     CONFIG_SPLIT_PTE_PTLOCKS,
     CONFIG_TRANSPARENT_HUGEPAGE,
 )
-from kmm.include.linux.atomic import (
-    atomic_add,
-    atomic_dec_and_test,
-    atomic_inc,
-    atomic_long_add,
-    atomic_long_read,
-    atomic_long_set,
-    atomic_long_sub,
-    atomic_read,
-    atomic_set,
-    atomic_sub_and_test,
-)
-from kmm.include.linux.bitops import clear_bit, set_bit, test_bit
-from kmm.include.linux.bug import WARN_ON_ONCE
-from kmm.include.linux.mm_types import (
-    folio,
-    mm_struct,
-    page,
-    page_ptdesc,
-    ptdesc,
-    ptdesc_folio,
-    ptdesc_page,
-    ptdesc_pmd_pts_init,
-    vm_area_struct,
-)
+from kmm.include.linux.mm_types import folio
 from kmm.include.linux.mm_types_task import ALLOC_SPLIT_PTLOCKS
-from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE
-from kmm.include.linux.page_flags import (
-    PG_referenced,
-    PG_reserved,
-    __folio_clear_pgtable,
-    __folio_set_pgtable,
-    compound_head,
-    page_folio,
-)
-from kmm.include.linux.spinlock import spin_lock, spin_lock_init, spin_unlock, spinlock_t
+from kmm.include.linux.page_flags import PG_referenced, PG_reserved
 from kmm.include.linux.types import gfp_t
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
 
@@ -694,6 +661,38 @@ def page_size(page: page) -> int:
 folio_t = folio
 
 # Included first in C, or declared here and defined there:
+from kmm.include.linux.atomic import (  # noqa: E402
+    atomic_add,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_long_add,
+    atomic_long_read,
+    atomic_long_set,
+    atomic_long_sub,
+    atomic_read,
+    atomic_set,
+    atomic_sub_and_test,
+)
+from kmm.include.linux.bitops import clear_bit, set_bit, test_bit  # noqa: E402
+from kmm.include.linux.bug import WARN_ON_ONCE  # noqa: E402
+from kmm.include.linux.mm_types import (  # noqa: E402
+    mm_struct,
+    page,
+    page_ptdesc,
+    ptdesc,
+    ptdesc_folio,
+    ptdesc_page,
+    ptdesc_pmd_pts_init,
+    vm_area_struct,
+)
+from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE  # noqa: E402
+from kmm.include.linux.page_flags import (  # noqa: E402
+    __folio_clear_pgtable,
+    __folio_set_pgtable,
+    compound_head,
+    page_folio,
+)
+from kmm.include.linux.spinlock import spin_lock, spin_lock_init, spin_unlock, spinlock_t  # noqa: E402
 from kmm.arch.x86.include.asm.page import page_to_pfn as page_to_pfn  # noqa: E402
 from kmm.arch.x86.include.asm.page import page_to_virt, virt_to_page  # noqa: E402
 from kmm.arch.x86.include.asm.page import pfn_to_page as pfn_to_page  # noqa: E402

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read
 
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import mm_struct
@@ -35,3 +34,7 @@ def mm_tlb_flush_pending(mm: mm_struct) -> bool:
 def mm_tlb_flush_nested(mm: mm_struct) -> bool:
     """Whether another gather than the caller's is open, whether or not it changed anything."""
     return atomic_read(mm.tlb_flush_pending) > 1
+
+
+# Needed only once something runs, so that headers may include each other:
+from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read  # noqa: E402

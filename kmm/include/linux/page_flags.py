@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, cast
 
 from kmm import hooks
 from kmm.c import UINT_MAX
-from kmm.include.linux.bitops import test_bit
-from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE
 
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import folio, page
@@ -107,6 +105,31 @@ def PageReserved(page: page) -> int:
 def folio_test_large(folio: folio) -> bool:
     """Whether a folio has more than one page."""
     return bool(folio.flags.f >> PG_head & 1)
+
+
+def folio_test_anon(folio: folio) -> bool:
+    """Whether a folio is anonymous memory: what C tells from low bits of ``mapping``."""
+    return isinstance(folio.mapping, anon_vma)
+
+
+def __folio_mark_uptodate(folio: folio) -> None:
+    """The contents of a new folio are complete. Nobody else sees it yet."""
+    folio.flags.f |= 1 << PG_uptodate
+
+
+def PageAnonExclusive(page: page) -> bool:
+    """Whether an anonymous page belongs to one process only."""
+    return test_bit(PG_anon_exclusive, page.flags, "f")
+
+
+def SetPageAnonExclusive(page: page) -> None:
+    """An anonymous page belongs to one process only."""
+    page.flags.f |= 1 << PG_anon_exclusive
+
+
+def ClearPageAnonExclusive(page: page) -> None:
+    """Undo SetPageAnonExclusive()."""
+    page.flags.f &= ~(1 << PG_anon_exclusive)
 
 
 # enum pagetype: the upper byte of page_type
@@ -206,4 +229,7 @@ def __ClearPageBuddy(page: page) -> None:
 
 
 # memory_model.h needs mm_types.h:
+from kmm.include.linux.bitops import test_bit  # noqa: E402
+from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE  # noqa: E402
 from kmm.include.asm_generic.memory_model import pfn_to_page  # noqa: E402
+from kmm.include.linux.rmap import anon_vma  # noqa: E402

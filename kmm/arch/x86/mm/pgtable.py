@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm import hooks
-from kmm.arch.x86.include.asm.page import __pa, page_to_pfn
 from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE
 from kmm.arch.x86.include.asm.pgtable_64_types import PTRS_PER_PMD
 from kmm.arch.x86.include.asm.pgtable_types import (
@@ -405,6 +404,7 @@ def arch_check_zapped_pud(vma: vm_area_struct, pud: pud_t) -> None:
 
 
 # Included first in C:
+from kmm.arch.x86.include.asm.page import __pa, page_to_pfn  # noqa: E402
 from kmm.arch.x86.include.asm.pgalloc import (  # noqa: E402
     paravirt_pgd_alloc,
     paravirt_pgd_free,

@@ -7,7 +7,6 @@ half holds nothing that the kernel needs.
 
 from __future__ import annotations
 
-from kmm.arch.x86.include.asm.pgtable import kernel_to_user_pgdp, pgdp_maps_userspace
 from kmm.arch.x86.include.asm.pgtable_types import (
     _PAGE_NOPTISHADOW,
     _PAGE_NX,
@@ -38,3 +37,7 @@ def __pti_set_user_pgtbl(pgdp: pgd_ptr, pgd: pgd_t) -> pgd_t:
         pgd = pgd_t(pgd | _PAGE_NX)
 
     return pgd
+
+
+# Needed only once something runs, so that headers may include each other:
+from kmm.arch.x86.include.asm.pgtable import kernel_to_user_pgdp, pgdp_maps_userspace  # noqa: E402

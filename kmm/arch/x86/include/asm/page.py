@@ -10,8 +10,6 @@ from __future__ import annotations
 from kmm import hooks
 from kmm.arch.x86.include.asm.page_types import PAGE_MASK, PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE
 from kmm.c import ulong
-from kmm.include.asm_generic.memory_model import page_to_pfn, pfn_to_page, pfn_valid
-from kmm.include.linux.mm_types import page
 
 __all__ = [
     "PAGE_MASK", "PAGE_OFFSET", "PAGE_SHIFT", "PAGE_SIZE", "__is_canonical_address", "__pa", "__va",
@@ -90,3 +88,8 @@ def __is_canonical_address(vaddr: int, vaddr_bits: int) -> bool:
     """Whether bits ``vaddr_bits - 1`` to 63 of an address are all equal."""
     top = ulong(vaddr) >> (vaddr_bits - 1)
     return top == 0 or top == (1 << (65 - vaddr_bits)) - 1
+
+
+# Needed only once something runs, so that headers may include each other:
+from kmm.include.asm_generic.memory_model import page_to_pfn, pfn_to_page, pfn_valid  # noqa: E402
+from kmm.include.linux.mm_types import page  # noqa: E402

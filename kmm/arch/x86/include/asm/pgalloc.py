@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_PTI, cpu_feature_enabled
-from kmm.arch.x86.include.asm.page import __pa, page_to_pfn
 from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT
 from kmm.arch.x86.include.asm.pgtable_64_types import pgtable_l5_enabled
 from kmm.arch.x86.include.asm.pgtable_types import (
@@ -20,17 +18,6 @@ from kmm.arch.x86.include.asm.pgtable_types import (
     pte_ptr,
     pud_ptr,
 )
-from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_KERNEL as GFP_PGTABLE_KERNEL
-from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_USER as GFP_PGTABLE_USER
-from kmm.include.asm_generic.pgalloc import p4d_alloc_one as p4d_alloc_one
-from kmm.include.asm_generic.pgalloc import p4d_free as p4d_free
-from kmm.include.asm_generic.pgalloc import pmd_alloc_one as pmd_alloc_one
-from kmm.include.asm_generic.pgalloc import pmd_free as pmd_free
-from kmm.include.asm_generic.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel
-from kmm.include.asm_generic.pgalloc import pte_free as pte_free
-from kmm.include.asm_generic.pgalloc import pte_free_kernel as pte_free_kernel
-from kmm.include.asm_generic.pgalloc import pud_alloc_one as pud_alloc_one
-from kmm.include.asm_generic.pgalloc import pud_free as pud_free
 
 if TYPE_CHECKING:
     from kmm.include.asm_generic.tlb import mmu_gather
@@ -172,6 +159,19 @@ def __p4d_free_tlb(tlb: mmu_gather, p4d: p4d_ptr, address: int) -> None:
 
 
 # Included first in C, or declared here and defined there:
+from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_PTI, cpu_feature_enabled  # noqa: E402
+from kmm.arch.x86.include.asm.page import __pa, page_to_pfn  # noqa: E402
+from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_KERNEL as GFP_PGTABLE_KERNEL  # noqa: E402
+from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_USER as GFP_PGTABLE_USER  # noqa: E402
+from kmm.include.asm_generic.pgalloc import p4d_alloc_one as p4d_alloc_one  # noqa: E402
+from kmm.include.asm_generic.pgalloc import p4d_free as p4d_free  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pmd_alloc_one as pmd_alloc_one  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pmd_free as pmd_free  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pte_free as pte_free  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pte_free_kernel as pte_free_kernel  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pud_alloc_one as pud_alloc_one  # noqa: E402
+from kmm.include.asm_generic.pgalloc import pud_free as pud_free  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
     __p4d,
     __pgd,

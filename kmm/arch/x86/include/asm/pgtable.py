@@ -13,15 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm import hooks
-from kmm.arch.x86.include.asm.cpufeature import (
-    X86_FEATURE_PSE,
-    X86_FEATURE_PTI,
-    X86_FEATURE_SHSTK,
-    boot_cpu_has,
-    cpu_feature_enabled,
-    static_cpu_has,
-)
-from kmm.arch.x86.include.asm.page import __va, pfn_to_page
 from kmm.arch.x86.include.asm.page_types import (
     PAGE_MASK,
     PAGE_OFFSET,
@@ -106,8 +97,6 @@ from kmm.include.generated.autoconf import (
     CONFIG_TRANSPARENT_HUGEPAGE,
     CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS,
 )
-from kmm.include.linux.atomic import atomic_read
-from kmm.include.linux.bug import WARN_ON_ONCE, WARN_ONCE
 from kmm.include.linux.compiler import READ_ONCE, WRITE_ONCE
 
 if TYPE_CHECKING:
@@ -1399,6 +1388,17 @@ def set_pgd_safe(pgdp: pgd_ptr, pgd: pgd_t) -> None:
 
 
 # Declared here, defined there:
+from kmm.arch.x86.include.asm.cpufeature import (  # noqa: E402
+    X86_FEATURE_PSE,
+    X86_FEATURE_PTI,
+    X86_FEATURE_SHSTK,
+    boot_cpu_has,
+    cpu_feature_enabled,
+    static_cpu_has,
+)
+from kmm.arch.x86.include.asm.page import __va, pfn_to_page  # noqa: E402
+from kmm.include.linux.atomic import atomic_read  # noqa: E402
+from kmm.include.linux.bug import WARN_ON_ONCE, WARN_ONCE  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable_64 import (  # noqa: E402
     native_p4d_clear,
     native_pgd_clear,

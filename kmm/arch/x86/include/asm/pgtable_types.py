@@ -31,6 +31,11 @@ from kmm.include.generated.autoconf import (
     CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS,
 )
 
+if TYPE_CHECKING:
+    from kmm.include.linux.mm_types import page as pgtable_t
+else:
+    pgtable_t = object
+
 _PAGE_BIT_PRESENT = 0
 _PAGE_BIT_RW = 1
 _PAGE_BIT_USER = 2
@@ -394,6 +399,3 @@ PG_LEVEL_1G = 3
 PG_LEVEL_512G = 4
 PG_LEVEL_256T = 5
 PG_LEVEL_NUM = 6
-
-# typedef struct page *pgtable_t
-from kmm.include.linux.mm_types import page as pgtable_t  # noqa: E402
