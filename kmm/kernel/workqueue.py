@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from kmm import hooks
 from kmm.c import Ptr, struct
 from kmm.include.linux.bitops import test_and_set_bit
+from kmm.include.linux.kernel import __might_sleep
 from kmm.include.linux.workqueue import (
     __WQ_ORDERED,
     WORK_STRUCT_PENDING,
@@ -159,7 +160,7 @@ def flush_work(work: work_struct) -> bool:
     :return: whether there was anything to wait for.
     :context: may sleep.
     """
-    hooks.might_sleep("flush_work")
+    __might_sleep("flush_work")
     hooks.read(work.data, "counter")
     w = work.worker
     if w is None or __over(w):
@@ -197,7 +198,7 @@ def cancel_work_sync(work: work_struct) -> bool:
     if w is not None and ret:
         w = w.previous
     if w is not None and not __over(w):
-        hooks.might_sleep("cancel_work_sync")
+        __might_sleep("cancel_work_sync")
         __wait_for("cancel_work_sync", w)
     return ret
 
@@ -217,7 +218,7 @@ def __flush_workqueue(wq: workqueue_struct) -> None:
 
     :context: may sleep.
     """
-    hooks.might_sleep("__flush_workqueue")
+    __might_sleep("__flush_workqueue")
     if wq is system_wq or wq is system_unbound_wq:
         hooks.warn("__flush_workqueue", "flushing system-wide workqueues is not supported")
     hooks.write(wq, "workers")

@@ -37,6 +37,7 @@ from kmm.include.linux.gfp_types import (
     __GFP_NOFAIL,
     __GFP_ZERO,
 )
+from kmm.include.linux.kernel import __might_sleep
 from kmm.include.linux.mm import (
     compound_order,
     folio_order,
@@ -267,7 +268,7 @@ def __alloc_frozen_pages_noprof(gfp: gfp_t, order: int) -> page | None:
         return None
 
     if gfp & __GFP_DIRECT_RECLAIM:
-        hooks.might_sleep("alloc_pages")
+        __might_sleep("alloc_pages")
     if not gfp & __GFP_NOFAIL and hooks.may_fail("alloc_pages", gfp):
         return None
 

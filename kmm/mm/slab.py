@@ -20,6 +20,7 @@ from typing import TypeVar
 from kmm import hooks
 from kmm.c import struct
 from kmm.include.linux.gfp_types import __GFP_DIRECT_RECLAIM, __GFP_NOFAIL, GFP_KERNEL
+from kmm.include.linux.kernel import __might_sleep
 from kmm.include.linux.types import gfp_t
 
 S = TypeVar("S", bound=struct)
@@ -42,7 +43,7 @@ class kmem_cache(struct):
 
 def __alloc(kind: type[S], cache: str, flags: int, zero: bool) -> S | None:
     if flags & __GFP_DIRECT_RECLAIM:
-        hooks.might_sleep(sys._getframe(1).f_code.co_name)
+        __might_sleep(sys._getframe(1).f_code.co_name)
     if not flags & __GFP_NOFAIL and hooks.may_fail(cache, flags):
         return None
     obj = kind.zeroed() if zero else kind()

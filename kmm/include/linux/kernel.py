@@ -53,21 +53,28 @@ class system_states(struct):
 system_state = system_states.zeroed()
 
 
+def __might_sleep(where: str) -> None:
+    """The function called *where* may sleep; during early boot nobody else is there to notice."""
+    if system_state.value == SYSTEM_BOOTING or system_state.value > SYSTEM_RUNNING:
+        return
+    hooks.might_sleep(where)
+
+
 def might_sleep() -> None:
     """The caller may sleep here."""
-    hooks.might_sleep(sys._getframe(1).f_code.co_name)
+    __might_sleep(sys._getframe(1).f_code.co_name)
 
 
 def might_sleep_if(cond: object) -> None:
     """The caller may sleep here if *cond*."""
     if cond:
-        hooks.might_sleep(sys._getframe(1).f_code.co_name)
+        __might_sleep(sys._getframe(1).f_code.co_name)
 
 
 def might_alloc(gfp_mask: int) -> None:
     """The caller may allocate with *gfp_mask* here, hence sleep if that allows direct reclaim."""
     if gfp_mask & (1 << 10):
-        hooks.might_sleep(sys._getframe(1).f_code.co_name)
+        __might_sleep(sys._getframe(1).f_code.co_name)
 
 
 def ALIGN(x: int, a: int) -> int:

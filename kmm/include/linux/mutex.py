@@ -8,6 +8,7 @@ import sys
 from kmm import hooks
 from kmm.c import struct
 from kmm.include.generated.autoconf import CONFIG_DEBUG_MUTEXES
+from kmm.include.linux.kernel import __might_sleep
 
 MUTEX_MAGIC = 0x6D757478
 
@@ -46,14 +47,14 @@ def mutex_lock(lock: mutex) -> None:
     :context: may sleep.
     """
     debug_mutex_lock_common(lock)
-    hooks.might_sleep("mutex_lock")
+    __might_sleep("mutex_lock")
     hooks.lock(lock, "mutex")
 
 
 def mutex_lock_nested(lock: mutex, subclass: int) -> None:
     """:func:`mutex_lock`; *subclass* tells lockdep that nesting is intended."""
     debug_mutex_lock_common(lock)
-    hooks.might_sleep("mutex_lock_nested")
+    __might_sleep("mutex_lock_nested")
     hooks.lock(lock, "mutex")
 
 

@@ -11,6 +11,7 @@ import sys
 
 from kmm import hooks
 from kmm.c import struct
+from kmm.include.linux.kernel import __might_sleep
 
 
 class rw_semaphore(struct):
@@ -54,13 +55,13 @@ def down_read(sem: rw_semaphore) -> None:
 
     :context: may sleep.
     """
-    hooks.might_sleep("down_read")
+    __might_sleep("down_read")
     hooks.lock(sem, "rwsem", shared=True)
 
 
 def down_read_nested(sem: rw_semaphore, subclass: int) -> None:
     """:func:`down_read`; *subclass* tells lockdep that nesting is intended."""
-    hooks.might_sleep("down_read_nested")
+    __might_sleep("down_read_nested")
     hooks.lock(sem, "rwsem", shared=True)
 
 
@@ -86,13 +87,13 @@ def down_write(sem: rw_semaphore) -> None:
 
     :context: may sleep.
     """
-    hooks.might_sleep("down_write")
+    __might_sleep("down_write")
     hooks.lock(sem, "rwsem")
 
 
 def down_write_nested(sem: rw_semaphore, subclass: int) -> None:
     """:func:`down_write`; *subclass* tells lockdep that nesting is intended."""
-    hooks.might_sleep("down_write_nested")
+    __might_sleep("down_write_nested")
     hooks.lock(sem, "rwsem")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kmm import hooks
 from kmm.c import struct
+from kmm.include.linux.kernel import __might_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def synchronize_srcu(ssp: srcu_struct) -> None:
 
     :context: may sleep.
     """
-    hooks.might_sleep("synchronize_srcu")
+    __might_sleep("synchronize_srcu")
     hooks.mutates(ssp, "synchronize_srcu", (ssp,))
     sections = tuple(ssp.sections.values())
     if sections:

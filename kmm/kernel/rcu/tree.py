@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm import hooks
+from kmm.include.linux.kernel import __might_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def synchronize_rcu() -> None:
 
     :context: may sleep.
     """
-    hooks.might_sleep("synchronize_rcu")
+    __might_sleep("synchronize_rcu")
     hooks.synchronize_rcu()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from kmm import hooks
 from kmm.c import struct
+from kmm.include.linux.kernel import __might_sleep
 
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import mm_struct
@@ -45,7 +46,7 @@ get_current = current
 
 def cond_resched() -> int:
     """Let others run, in kernels where that must be asked for; whether anyone did."""
-    hooks.might_sleep("cond_resched")
+    __might_sleep("cond_resched")
     return 0
 
 
