@@ -40,8 +40,7 @@ class AssertPort:
         """See :func:`kmm.hooks.bug`."""
         self.violate("kernel-bug", f"BUG in {where}: {condition}")
         machine = self.machine
-        machine.context.ended = True
-        machine.close_all(machine.context)
+        machine.ended(machine.context)
         machine.scheduler.abort_process()
         raise AssertionError("an aborted actor was resumed")
 

@@ -102,17 +102,3 @@ class CpuPort:
         """See :func:`kmm.hooks.write_cr4`."""
         context = self.machine.event(Kind.CR4, "MOV CR4")
         self.machine.translations.write_cr4(context.cpu, value)
-
-    def mmio_read(self, unit: Any, offset: int, size: int) -> int:
-        """See :func:`kmm.hooks.mmio_read`."""
-        machine = self.machine
-        machine.event(Kind.MMIO_READ, f"{unit.name}+{offset:#x}")
-        machine.scheduler.read(machine.locations.named("mmio", unit.name, offset))
-        return int(unit.mmio_read(offset, size))
-
-    def mmio_write(self, unit: Any, offset: int, size: int, value: int) -> None:
-        """See :func:`kmm.hooks.mmio_write`."""
-        machine = self.machine
-        machine.event(Kind.MMIO_WRITE, f"{unit.name}+{offset:#x}")
-        machine.scheduler.write(machine.locations.named("mmio", unit.name, offset))
-        unit.mmio_write(offset, size, value)

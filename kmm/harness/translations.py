@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.harness.violation import Violation
 from kmm.harness.places import place
+from kmm.harness.violation import Violation
 from kmm_ext.holds import Holds
 from kmm_ext.memory import FrameState
 

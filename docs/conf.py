@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sphinx configuration."""
+
+project = "kmm"
+author = "the kmm authors"
+copyright = "the kmm authors, GPL-2.0-only"  # noqa: A001
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.extlinks"]
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+html_theme = "furo"
+html_title = "kmm"
+html_static_path: list[str] = []
+exclude_patterns = ["_build", "newsfragments"]
+nitpicky = False
+LINUX = "v7.2.13"
+extlinks = {
+    "linux": (f"https://elixir.bootlin.com/linux/{LINUX}/source/%s", "%s"),
+    "commit": ("https://git.kernel.org/linus/%s", "%s"),
+    "msgid": ("https://lore.kernel.org/all/%s/", "%s"),
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hooks for what is not kernel code: device registers, programs and devices that access memory.
+
+A VT-d unit answers a register access at once.  What it does with its invalidation queue takes time:
+each descriptor completes as an event of its own, so whatever the kernel does before it has waited for
+the status word may come first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kmm.harness.context import Level
+from kmm.harness.kinds import Kind
+
+if TYPE_CHECKING:
+    from kmm.harness.machine import Machine
+
+__all__ = ["DevicePort", "Unit"]
+
+
+class Unit:
+    """One IOMMU as the machine sees it.
+
+    :ivar name: appears in reports.
+    :ivar hardware: the :class:`kmm_ext.vtd.VTD`.
+    """
+
+    __slots__ = ("draining", "hardware", "name")
+
+    def __init__(self, name: str, hardware: Any) -> None:
+        self.name = name
+        self.hardware = hardware
+        self.draining = False
+
+
+class DevicePort:
+    """Implements the register and access hooks."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.units: list[Unit] = []
+        self.devices: list[tuple[Unit, int]] = []
+
+    def mmio_read(self, unit: Unit, offset: int, size: int) -> int:
+        """See :func:`kmm.hooks.mmio_read`."""
+        machine = self.machine
+        machine.event(Kind.MMIO_READ, f"{unit.name}+{offset:#x}")
+        machine.scheduler.read(machine.locations.named("unit", unit.name))
+        return int(unit.hardware.mmio_read(offset, size))
+
+    def mmio_write(self, unit: Unit, offset: int, size: int, value: int) -> None:
+        """See :func:`kmm.hooks.mmio_write`."""
+        machine = self.machine
+        machine.event(Kind.MMIO_WRITE, f"{unit.name}+{offset:#x}")
+        machine.scheduler.write(machine.locations.named("unit", unit.name))
+        unit.hardware.mmio_write(offset, size, value)
+        machine.translations.after_invalidation()
+        if unit.hardware.pending and not unit.draining:
+            unit.draining = True
+            machine.start(f"{unit.name}", lambda: self._drain(unit), cpu=-1, level=Level.DEVICE)
+
+    def _drain(self, unit: Unit) -> None:
+        """Complete descriptors one by one, until the queue is empty."""
+        machine = self.machine
+        while unit.hardware.pending:
+            machine.event(Kind.IOMMU, unit.hardware.next_descriptor())
+            machine.scheduler.write(machine.locations.named("unit", unit.name))
+            for pa in unit.hardware.step():
+                machine.scheduler.write(machine.locations.word(pa))
+            machine.translations.after_invalidation()
+        unit.draining = False
+
+    def access(self, addr: int, *, write: bool = False, user: bool = True) -> str:
+        """See :func:`kmm.hooks.access`."""
+        raise NotImplementedError("accesses by programs come with the CPU side of the saturating machine")
+
+    def dma(self, device: int, pasid: int, addr: int, *, write: bool = False) -> str:
+        """See :func:`kmm.hooks.dma`."""
+        raise NotImplementedError
