@@ -459,8 +459,8 @@ cdef class VTD(Observer):
             head = (head + width) % length
             self.set(IQH, 4, head)
         if not self.asynchronous:
-            while self.step():
-                pass
+            while self.queue:
+                self.step()
         return 0
 
     cdef int validate(self, uint64_t qw0, uint64_t qw1, uint64_t qw2, uint64_t qw3):
@@ -524,24 +524,53 @@ cdef class VTD(Observer):
                 found.append(position)
         return tuple(found)
 
-    def describe(self, int position=0):
-        """What kind of descriptor is pending at a position: ``"wait"``, ``"pasid iotlb"``..."""
-        return _NAMES[_kind(self.queue[position][1])]
+    def next_descriptor(self, int position=0):
+        """What is pending at a position, in words: ``"wait"``, ``"pasid iotlb did 1 pasid 5"``...
+
+        :raises IndexError: nothing is pending there.
+        """
+        cdef uint64_t qw0, qw1
+        cdef int kind, granularity
+        if not 0 <= position < len(self.queue):
+            raise IndexError(f"no descriptor is pending at position {position}")
+        qw0, qw1 = self.queue[position][1], self.queue[position][2]
+        kind = _kind(qw0)
+        granularity = _bits(qw0, 5, 4)
+        text = _NAMES[kind]
+        if kind == TYPE_IOTLB and granularity == 1 or kind == TYPE_PASID_CACHE and granularity == 3:
+            return f"{text} global"
+        if kind == TYPE_CONTEXT:
+            return f"{text} global" if granularity != 3 else f"{text} device {_bits(qw0, 47, 32):#x}"
+        if kind == TYPE_DEVICE:
+            return f"{text} {_bits(qw0, 47, 32):#x}"
+        if kind == TYPE_PASID_DEVICE:
+            return f"{text} {_bits(qw0, 31, 16):#x} pasid {_bits(qw0, 51, 32)}"
+        if kind in (TYPE_IOTLB, TYPE_PASID_IOTLB, TYPE_PASID_CACHE):
+            text = f"{text} did {_bits(qw0, 31, 16)}"
+            if kind == TYPE_PASID_IOTLB or kind == TYPE_PASID_CACHE and granularity == 1:
+                text = f"{text} pasid {_bits(qw0, 51, 32)}"
+            if kind != TYPE_PASID_CACHE and granularity == 3:
+                text = f"{text} {qw1 & ADDRESS:#x} order {qw1 & 0x3f} ih {_bits(qw1, 6, 6)}"
+        return text
 
     def step(self, int position=0):
         """Complete one pending descriptor.
 
         :param position: one of :meth:`ready`.
-        :return: False if none is pending.
+        :return: physical addresses of the words that were written (a wait's status), as a tuple;
+            empty also if nothing was pending.
         :raises ValueError: the one at *position* may not complete now.
         """
         if not self.queue:
-            return False
+            return ()
         if position and position not in self.ready():
             raise ValueError(f"the descriptor at position {position} may not complete yet")
         self.dirty = True
-        self.execute(self.queue.pop(position))
-        return True
+        descriptor = self.queue.pop(position)
+        self.execute(descriptor)
+        if _kind(descriptor[1]) == TYPE_WAIT and descriptor[1] & 0x20:
+            return (descriptor[2] & ~3,)
+        return ()
 
     cdef int execute(self, tuple descriptor) except -1:
         cdef uint64_t qw0 = descriptor[1], qw1 = descriptor[2], last, size

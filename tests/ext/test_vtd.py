@@ -95,15 +95,15 @@ class Rig:
 
     def finish(self, *descriptors: tuple[int, int]) -> None:
         self.submit(*descriptors)
-        while self.unit.step():
-            pass
+        while self.unit.pending:
+            self.unit.step()
 
     def holders(self, pfn: int) -> list[str]:
         return [f"{hold.context} {hold.kind}{' stale' if hold.stale else ''}"
                 for hold in self.holds.holders(pfn)]
 
-    def reason(self, pasid: int | None = PASID, address: int = VA, *, source: int = SOURCE, write: bool = False,
-               privileged: bool = False) -> Reason:
+    def reason(self, pasid: int | None = PASID, address: int = VA, *, source: int = SOURCE,
+               write: bool = False, privileged: bool = False) -> Reason:
         with pytest.raises(DMARFault) as caught:
             self.unit.request(source, pasid, address, write=write, privileged=privileged)
         return caught.value.reason
@@ -275,12 +275,12 @@ def test_queue_completes_step_by_step(rig: Rig) -> None:
     rig.submit(piotlb(), wait(2, STATUS << 12))
     assert rig.unit.mmio_read(IQH, 4) == rig.unit.mmio_read(IQT, 4) == 64
     assert rig.unit.pending == 2
-    assert [rig.unit.describe(position) for position in (0, 1)] == ["pasid iotlb", "wait"]
-    assert rig.unit.step()
+    assert [rig.unit.next_descriptor(position) for position in (0, 1)] == ["pasid iotlb did 1 pasid 5", "wait"]
+    assert rig.unit.step() == ()
     assert rig.memory.load(STATUS << 12, 4) == 0
-    assert rig.unit.step()
+    assert rig.unit.step() == (STATUS << 12,)
     assert rig.memory.load(STATUS << 12, 4) == 2
-    assert not rig.unit.step()
+    assert rig.unit.step() == ()
 
 
 def test_queue_order_is_kept_by_waits_only(rig: Rig) -> None:
@@ -323,8 +323,8 @@ def test_queue_error_stops_at_the_descriptor(rig: Rig, descriptor: tuple[int, in
     for index, word in enumerate(wait(4, (STATUS << 12) + 8)):
         rig.memory.store((QUEUE << 12) + 32 + 8 * index, 8, word)
     rig.unit.mmio_write(FSTS, 4, IQE)
-    while rig.unit.step():
-        pass
+    while rig.unit.pending:
+        rig.unit.step()
     assert rig.memory.load(STATUS << 12, 4) == 3
     assert rig.memory.load((STATUS << 12) + 8, 4) == 4
 
@@ -591,8 +591,7 @@ def test_no_bytes_crash_the_unit(stores: list[tuple[int, int]], writes: list[tup
         memory.store(8 * place, 8, word)
         unit.mmio_write(offset, 4 if offset % 8 else 8, value)
         for _ in range(20):
-            if not unit.step():
-                break
+            unit.step()
         for source in (0, SOURCE):
             try:
                 unit.request(source, PASID, VA, write=True)
@@ -635,8 +634,8 @@ def test_what_the_concrete_unit_translates_the_saturating_one_may(sequence: list
             case ("invalidate", descriptor):
                 rig.finish(descriptor)  # type: ignore[arg-type]
                 both.mmio_write(IQT, 4, rig.tail)
-                while both.step():
-                    pass
+                while both.pending:
+                    both.step()
             case ("request", int(address)):
                 found = {outcome.pa for outcome in both.outcomes(SOURCE, PASID, address)}
                 try:
