@@ -34,7 +34,6 @@ from kmm.include.generated.autoconf import (
 )
 from kmm.include.linux.mm_types import folio
 from kmm.include.linux.mm_types_task import ALLOC_SPLIT_PTLOCKS
-from kmm.include.linux.page_flags import PG_referenced, PG_reserved
 from kmm.include.linux.types import gfp_t
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
 
@@ -340,9 +339,9 @@ def pmd_alloc(mm: mm_struct, pud: pud_ptr, address: int) -> pmd_ptr | None:
 
 # --- page tables ----------------------------------------------------------------------------------------
 
-# enum pt_flags
-PT_kernel = PG_referenced
-PT_reserved = PG_reserved
+# enum pt_flags: PG_referenced and PG_reserved
+PT_kernel = 2
+PT_reserved = 13
 
 
 def virt_to_ptdesc(x: int) -> ptdesc:
