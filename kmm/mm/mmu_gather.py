@@ -399,7 +399,11 @@ from kmm.include.asm_generic.tlb import (  # noqa: E402
 )
 from kmm.include.linux.gfp import __get_free_page, free_page, free_pages  # noqa: E402
 from kmm.include.linux.hugetlb import hstate_vma, huge_page_size  # noqa: E402
-from kmm.include.linux.mm import is_vm_hugetlb_page  # noqa: E402
+from kmm.include.linux.mm import (  # noqa: E402
+    is_vm_hugetlb_page,
+    page_poisoning_enabled_static,
+    want_init_on_free,
+)
 from kmm.include.linux.mm_inline import (  # noqa: E402
     dec_tlb_flush_pending,
     inc_tlb_flush_pending,
@@ -421,7 +425,6 @@ from kmm.include.linux.rcupdate import call_rcu, synchronize_rcu  # noqa: E402
 from kmm.include.linux.rmap import folio_remove_rmap_ptes  # noqa: E402
 from kmm.include.linux.sched import cond_resched  # noqa: E402
 from kmm.include.linux.smp import smp_call_function  # noqa: E402
-from kmm.mm.page_alloc import page_poisoning_enabled_static, want_init_on_free  # noqa: E402
 from kmm.mm.swap_state import free_pages_and_swap_cache  # noqa: E402
 
 if not CONFIG_MMU_GATHER_NO_GATHER:

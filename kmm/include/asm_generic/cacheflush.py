@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kmm.include.linux.mm_types import mm_struct
+    from kmm.include.linux.mm_types import mm_struct, vm_area_struct
 
 
 def flush_cache_mm(mm: mm_struct) -> None:
     """Before all mappings of *mm* go: nothing."""
+
+
+def flush_cache_range(vma: vm_area_struct, start: int, end: int) -> None:
+    """Before mappings of a range go: nothing."""
 
 
 def flush_cache_vmap(start: int, end: int) -> None:

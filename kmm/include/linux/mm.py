@@ -27,11 +27,14 @@ from kmm.arch.x86.include.asm.pgtable_types import (
 from kmm.c import Ptr, cell, struct
 from kmm.include.generated.autoconf import (
     CONFIG_ASYNC_KERNEL_PGTABLE_FREE,
+    CONFIG_INIT_ON_FREE_DEFAULT_ON,
     CONFIG_MEM_SOFT_DIRTY,
+    CONFIG_PAGE_POISONING,
     CONFIG_SPLIT_PMD_PTLOCKS,
     CONFIG_SPLIT_PTE_PTLOCKS,
     CONFIG_TRANSPARENT_HUGEPAGE,
 )
+from kmm.include.linux.maple_tree import mtree_load
 from kmm.include.linux.mm_types import folio
 from kmm.include.linux.mm_types_task import ALLOC_SPLIT_PTLOCKS
 from kmm.include.linux.types import gfp_t
@@ -256,6 +259,26 @@ def page_address(page: page) -> int:
 def folio_address(folio: folio) -> int:
     """Direct-map address of a folio."""
     return page_address(folio.page)
+
+
+if CONFIG_PAGE_POISONING:
+    def page_poisoning_enabled_static() -> bool:
+        """Whether freed pages are filled with a pattern."""
+        return True
+else:
+    def page_poisoning_enabled_static() -> bool:
+        """Whether freed pages are filled with a pattern."""
+        return False
+
+
+def want_init_on_free() -> bool:
+    """Whether freed pages are zeroed."""
+    return CONFIG_INIT_ON_FREE_DEFAULT_ON
+
+
+def vma_lookup(mm: mm_struct, addr: int) -> vm_area_struct | None:
+    """The VMA that covers an address."""
+    return cast("vm_area_struct | None", mtree_load(mm.mm_mt, addr))
 
 
 class zap_details(struct):
@@ -716,6 +739,7 @@ from kmm.include.linux.pgtable import pte_unmap as pte_unmap  # noqa: E402
 from kmm.include.linux.vmstat import NR_PAGETABLE, lruvec_stat_add_folio, lruvec_stat_sub_folio  # noqa: E402
 from kmm.mm.init_mm import init_mm as init_mm  # noqa: E402
 from kmm.mm.memory import __p4d_alloc, __pmd_alloc, __pte_alloc, __pte_alloc_kernel, __pud_alloc  # noqa: E402
+from kmm.mm.memory import handle_mm_fault as handle_mm_fault  # noqa: E402
 from kmm.mm.pgtable_generic import __pte_offset_map  # noqa: E402
 from kmm.mm.pgtable_generic import pte_offset_map_lock as pte_offset_map_lock  # noqa: E402
 from kmm.mm.pgtable_generic import pte_offset_map_ro_nolock as pte_offset_map_ro_nolock  # noqa: E402

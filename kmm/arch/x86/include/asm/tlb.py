@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 from kmm import hooks
 from kmm.arch.x86.include.asm.page_types import PAGE_MASK
-from kmm.include.generated.autoconf import CONFIG_BROADCAST_TLB_FLUSH, CONFIG_MMU_GATHER_NO_GATHER
+from kmm.include.generated.autoconf import (
+    CONFIG_BROADCAST_TLB_FLUSH,
+    CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE,
+    CONFIG_MMU_GATHER_NO_GATHER,
+)
 
 if TYPE_CHECKING:
     from kmm.include.asm_generic.tlb import mmu_gather
-    from kmm.include.linux.mm_types import page
+    from kmm.include.linux.mm_types import page, ptdesc
 
 
 def tlb_flush(tlb: mmu_gather) -> None:
@@ -128,11 +132,20 @@ if CONFIG_MMU_GATHER_NO_GATHER:
         free_pages_and_swap_cache(encoded_pages, len(encoded_pages))
         return False
 
+if CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE:
+    def __tlb_remove_table(table: ptdesc) -> None:
+        """What an architecture with tables of its own must bring: destruct and free one.
+
+        :deviation: x86 never has HAVE_ARCH_TLB_REMOVE_TABLE; its tables are pages here too.
+        """
+        pagetable_dtor_free(table)
+
 
 # Included first in C:
 from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL  # noqa: E402
 from kmm.arch.x86.mm.tlb import flush_tlb_mm_range  # noqa: E402
 from kmm.include.asm_generic.tlb import tlb_get_unmap_shift  # noqa: E402
+from kmm.include.linux.mm import pagetable_dtor_free  # noqa: E402
 from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
 from kmm.include.linux.preempt import preempt_disable, preempt_enable  # noqa: E402
 
