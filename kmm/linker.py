@@ -13,32 +13,44 @@ How: a module's globals hold a ``__builtins__`` with the kernel's own ``__import
 * ``kmm.hooks`` is a private copy, so that booting this kernel binds its names and no other's.
 * ``kmm.include.generated.autoconf`` is generated from the configuration.
 * ``<asm/...>`` is written as x86's and means the architecture that is built.
+* Headers include each other, and in C that is the preprocessor's business: a call is resolved when
+  everything has been read.  So it is here: a name that is imported from a module which is still
+  being executed stands undefined (:class:`_Undefined`) until that module is done, and is bound
+  then.  Only what a module needs while it is executed must be defined before.
 * A file of an overlay is executed in the namespace of the module it patches, after that module's
   own text and before anyone has seen it; see :meth:`Kernel._overlay` for what that replaces.
 * A scenario is a module linked into a kernel, as by insmod; it may import the bench as well.
+
+A plain ``import kmm.mm.mmu_gather`` goes through a kernel as well, one of the default configuration
+that uses the real ``kmm.c`` and ``kmm.hooks`` and is never booted (:func:`install`).
 """
 
 from __future__ import annotations
 import __future__
 
-import ast
 import builtins
+import functools
 import hashlib
+import importlib
 import importlib.machinery
+import importlib.util
 import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import CodeType, FunctionType, MappingProxyType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType, SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from kmm import hooks as _hooks
+import kmm.hooks as _hooks
 from kmm.kconfig import Config
 from kmm.overlay import Overlay, OverlayError, OverlayFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.abc import Loader, MetaPathFinder
+else:
+    Loader = MetaPathFinder = object    # the import system asks for the methods only
 
 __all__ = ["LINUX", "Kernel", "LinkError", "ScenarioSource", "build", "module_name"]
 
@@ -55,6 +67,11 @@ _AUTOCONF = "kmm.include.generated.autoconf"
 _ASM = "kmm.arch.x86.include.asm"
 _TREE = Path(__file__).parent
 _ROOT = "kmm.init.main"
+_BY_VALUE = ("functions rebind it with 'global', and an import copies its value: "
+             "import the module and read it there")
+
+#: sys.getrefcount() of an _Undefined that nothing but its list and a loop variable refers to.
+_UNUSED_REFERENCES = 3
 
 
 class LinkError(ImportError):
@@ -118,11 +135,15 @@ class _Unit:
     def split(self) -> tuple[CodeType, CodeType]:
         """The module's body and its trailing imports, compiled apart."""
         if self.halves is None:
+            import ast
+
             tree = ast.parse(self.path.read_bytes(), str(self.path))
             cut = len(tree.body)
             while cut and isinstance(tree.body[cut - 1], (ast.Import, ast.ImportFrom)):
                 cut -= 1
-            tail = ast.Module(body=[*_futures(tree), *tree.body[cut:]], type_ignores=[])
+            futures = [node for node in tree.body
+                       if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+            tail = ast.Module(body=[*futures, *tree.body[cut:]], type_ignores=[])
             tree.body = tree.body[:cut]
             self.halves = (compile(tree, str(self.path), "exec", dont_inherit=True),
                            compile(tail, str(self.path), "exec", dont_inherit=True))
@@ -164,12 +185,18 @@ def _compile_text(path: Path, text: str, flags: int = 0) -> CodeType:
     return code
 
 
+def _without_linker(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the linker's own frames: who includes whom, and where it ends."""
+    if trace is None:
+        return None
+    rest = _without_linker(trace.tb_next)
+    if trace.tb_frame.f_code.co_filename == __file__:
+        return rest
+    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+
+
 def _run(code: CodeType, namespace: dict[str, Any]) -> None:
     exec(code, namespace)  # noqa: S102 - this is what a linker of Python modules does
-
-
-def _futures(tree: ast.Module) -> list[ast.stmt]:
-    return [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
 
 
 _REBINDS = {"STORE_GLOBAL", "DELETE_GLOBAL"}
@@ -255,19 +282,19 @@ class Kernel:
     :ivar modules: linked Linux modules by name, in the order in which they were begun.
     :ivar scenarios: the scenarios linked into it, by name.
     :ivar rebound: for each module and scenario, the names that its functions rebind.
-    :ivar early_imports: ``(importer, module, name)`` for each name taken from a module that had
-        not yet been linked to its end.
     """
 
-    def __init__(self, config: Config, overlays: tuple[Overlay, ...], tree: Path = _TREE) -> None:
+    def __init__(self, config: Config, overlays: tuple[Overlay, ...], tree: Path = _TREE, *,
+                 plain: bool = False) -> None:
         self.config = config
         self.overlays = overlays
         self.tree = tree
         self._modules: dict[str, ModuleType] = {}
         self._scenarios: dict[str, ModuleType] = {}
         self._rebound: dict[str, frozenset[str]] = {}
-        self._open: dict[str, bool] = {}
-        self.early_imports: list[tuple[str, str, str]] = []
+        self._plain = plain
+        self._open: dict[str, list[_Undefined]] = {}    # modules being executed, outermost first
+        self._early: dict[str, list[str]] = {}          # who imported from an overlaid one by then
         self.modules: Mapping[str, ModuleType] = MappingProxyType(self._modules)
         self.scenarios: Mapping[str, ModuleType] = MappingProxyType(self._scenarios)
         self.rebound: Mapping[str, frozenset[str]] = MappingProxyType(self._rebound)
@@ -281,14 +308,16 @@ class Kernel:
 
         self._builtins = self._private_builtins(self._import)
         self._scenario_builtins = self._private_builtins(self._scenario_import)
-        root = self._root = ModuleType("kmm", "The root of a linked kernel.")
-        root.__path__ = [str(tree)]
         self._scenario_root = _ScenarioRoot(self)
+        if plain:
+            self._root, self.hooks = sys.modules["kmm"], _hooks
+            return
+        self._root = ModuleType("kmm", "The root of a linked kernel.")
+        self._root.__path__ = [str(tree)]
         self.hooks = ModuleType("kmm.hooks", _hooks.__doc__)
-        self.hooks.__dict__.update(
-            (key, value) for key, value in _hooks.__dict__.items() if not key.startswith("__")
-            or key in ("__all__", "__file__"))
-        root.hooks = self.hooks  # type: ignore[attr-defined]
+        vars(self.hooks).update((key, value) for key, value in vars(_hooks).items()
+                                if not key.startswith("__") or key in ("__all__", "__file__"))
+        vars(self._root)["hooks"] = self.hooks
 
     def _private_builtins(self, importer: Callable[..., ModuleType]) -> dict[str, Any]:
         return {**builtins.__dict__, "__import__": importer}
@@ -409,8 +438,11 @@ class Kernel:
         parent = self._load(parent_name, importer)
         if name in self._modules:       # the package's own imports have brought it in
             return self._modules[name]
-        if name == _AUTOCONF:
+        if name == _AUTOCONF and not self._plain:
             module = self._autoconf()
+        elif name == "kmm.c" and self._plain:
+            module = self._modules[name] = importlib.import_module(name)
+            self._rebound[name] = frozenset()
         else:
             where = _locate(self.tree, name)
             if where is None and name == "kmm.c":
@@ -434,7 +466,11 @@ class Kernel:
             vars(module).update(__path__=[str(path.parent)], __package__=name)
         self._modules[name] = vars(parent)[leaf] = module
         patches = self._patches.get(name)
-        self._open[name] = True
+        self._open[name] = []
+        if self._plain:
+            module.__spec__ = importlib.util.spec_from_file_location(
+                name, path, loader=_PlainLoader(), submodule_search_locations=vars(module).get("__path__"))
+            sys.modules[name] = module
         try:
             if package and not path.is_file():
                 self._rebound[name] = frozenset()
@@ -444,12 +480,42 @@ class Kernel:
                 _run(unit.code, vars(module))
             else:
                 self._overlay(module, _unit(path, name), patches)
-        except BaseException:
-            del self._modules[name], vars(parent)[leaf]
+            undefined = self._open.pop(name)
+            if undefined:
+                self._relocate(module, undefined)
+        except BaseException as error:
+            # Whatever was linked meanwhile may refer to this module, so it goes too.
+            self._open.pop(name, None)
+            for broken in list(self._modules)[list(self._modules).index(name):]:
+                home, _, leaf = broken.rpartition(".")
+                vars(self._modules.get(home, self._root)).pop(leaf, None)
+                if self._plain:
+                    sys.modules.pop(broken, None)
+                del self._modules[broken]
+            if not self._open:
+                error.__traceback__ = _without_linker(error.__traceback__)
             raise
-        finally:
-            del self._open[name]
         return module
+
+    def _relocate(self, module: ModuleType, undefined: Sequence[_Undefined]) -> None:
+        """Bind what others imported from *module* before it was there."""
+        space = vars(module)
+        for one in undefined:
+            if one.name not in space or space[one.name] is one:
+                raise LinkError(one.importer, f"{one.module}.{one.name}", "the module does not define it")
+            if one.name in self._rebound[one.module]:
+                raise LinkError(one.importer, f"{one.module}.{one.name}", _BY_VALUE)
+            value = space[one.name]
+            for user in one.users:
+                for key in [key for key, held in user.items() if held is one]:
+                    user[key] = value
+        del one
+        changed = {f"{one.importer}:{one.name}": (one, space[one.name]) for one in undefined
+                   if sys.getrefcount(one) > _UNUSED_REFERENCES}
+        if changed:     # static data points at it: an ops table, the function of a work item
+            users = {str(user["__name__"]): user for one, _ in changed.values() for user in one.users}
+            _Repair(module.__name__, Path(space["__file__"]), changed).run(
+                [(user, set()) for user in users.values()])
 
     # -- overlays
 
@@ -467,7 +533,6 @@ class Kernel:
         """
         codes = [_compile_text(patch.path, patch.text, _ANNOTATIONS) for patch in patches]
         self._rebound[module.__name__] = unit.rebound.union(*(set(_rebound(code)) for code in codes))
-        seen = len(self.early_imports)
         body, tail = unit.split()
         space = vars(module)
         _run(body, space)
@@ -480,44 +545,44 @@ class Kernel:
             changed = {key: (old, space[key]) for key, old in before.items()
                        if key in space and space[key] is not old and key[:2] != "__"}
             bound = {key for key in space if key not in before or key in changed}
-            early = {entry[0] for entry in self.early_imports[seen:] if entry[1] == module.__name__}
+            early = dict.fromkeys(self._early.get(module.__name__, ()))
             _Repair(module.__name__, patch.path, changed).run(
-                [(module, bound), *((self._modules[name], set()) for name in sorted(early)
-                                    if name in self._modules)])
+                [(space, bound), *((vars(self._modules[name]), set()) for name in early
+                                   if name in self._modules)])
         _run(tail, space)
 
     # -- imports
 
     def _import(self, name: str, globals: Mapping[str, Any] | None = None,
                 locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] | None = (),
-                level: int = 0) -> ModuleType:
+                level: int = 0) -> Any:
         """``__import__`` of Linux code."""
         importer = str((globals or {}).get("__name__", ""))
         if level:
             raise LinkError(importer, "." * level + name, "kernel code imports by full name, not relatively")
         top = name.partition(".")[0]
         if top == "kmm":
-            return self._resolve(name, importer, fromlist, self._root)
+            return self._resolve(name, importer, globals, fromlist, self._root)
         if top not in _FOREIGN:
             raise LinkError(importer, name, "Linux code imports Linux code, kmm.c and kmm.hooks only")
         return builtins.__import__(name, globals, locals, fromlist or (), 0)
 
     def _scenario_import(self, name: str, globals: Mapping[str, Any] | None = None,
                          locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] | None = (),
-                         level: int = 0) -> ModuleType:
+                         level: int = 0) -> Any:
         """``__import__`` of a scenario: the kernel's modules, and everything else as usual."""
         importer = str((globals or {}).get("__name__", ""))
         if level:
             raise LinkError(importer, "." * level + name, "a scenario imports by full name, not relatively")
         if _is_linux(name):
-            return self._resolve(name, importer, fromlist, self._scenario_root)
+            return self._resolve(name, importer, globals, fromlist, self._scenario_root)
         found = builtins.__import__(name, globals, locals, fromlist or (), 0)
         if name != "kmm" and (name.partition(".")[0] != "kmm" or fromlist):
             return found
         return self._scenario_root
 
-    def _resolve(self, name: str, importer: str, fromlist: Sequence[str] | None,
-                 root: ModuleType) -> ModuleType:
+    def _resolve(self, name: str, importer: str, user: Mapping[str, Any] | None,
+                 fromlist: Sequence[str] | None, root: ModuleType) -> Any:
         if (self._redirect and (name == _ASM or name.startswith(_ASM + "."))
                 and not importer.startswith("kmm.arch.x86.")):
             if not fromlist:
@@ -527,28 +592,66 @@ class Kernel:
         if not fromlist:
             return root
         space = vars(module)
-        unfinished = name in self._open
+        waiting = self._open.get(name)
         rebound = self._rebound.get(name, ())
+        found = {}
         for wanted in fromlist:
-            if wanted not in space and wanted != "*":
+            if wanted not in space:
+                if wanted == "*":
+                    if waiting is not None:
+                        raise LinkError(importer, f"{name}.*", self._unfinished())
+                    return module
                 if "__path__" in space and _locate(self.tree, f"{name}.{wanted}") is not None:
                     self._load(f"{name}.{wanted}", importer)
+                elif waiting is not None:
+                    found[wanted] = _Undefined(importer, name, wanted, [user], self._unfinished())
+                    waiting.append(found[wanted])
                     continue
-                raise LinkError(importer, f"{name}.{wanted}", self._missing(name, unfinished))
-            if wanted in rebound and not isinstance(space.get(wanted), ModuleType):
-                raise LinkError(importer, f"{name}.{wanted}",
-                                "functions rebind it with 'global', and an import copies its value: "
-                                "import the module and read it there")
-            if unfinished and not isinstance(space.get(wanted), ModuleType):
-                self.early_imports.append((importer, name, wanted))
-        return module
+                else:
+                    raise LinkError(importer, f"{name}.{wanted}", "no Kconfig file declares it"
+                                    if name == _AUTOCONF else "the module does not define it")
+            value = found[wanted] = space[wanted]
+            if wanted in rebound and not isinstance(value, ModuleType):
+                raise LinkError(importer, f"{name}.{wanted}", _BY_VALUE)
+            if isinstance(value, _Undefined):
+                value.users.append(user)
+            elif waiting is not None and name in self._patches:
+                self._early.setdefault(name, []).append(importer)
+        return SimpleNamespace(**found) if waiting is not None else module
 
-    def _missing(self, name: str, unfinished: bool) -> str:
-        if name == _AUTOCONF:
-            return "no Kconfig file declares it"
-        if unfinished:
-            return "not defined yet: " + " includes ".join([*self._open]) + " (a cycle of includes)"
-        return "the module does not define it"
+    def _unfinished(self) -> str:
+        return "needed while the kernel is linked, and not defined yet: " + " includes ".join(self._open)
+
+
+def _needed(self: _Undefined, *arguments: object) -> Any:
+    raise LinkError(self.importer, f"{self.module}.{self.name}", self.reason)
+
+
+class _Undefined:
+    """A name imported from a module that does not define it yet; see :meth:`Kernel._relocate`.
+
+    To use it for anything but binding it is an error: the link order does not allow it.
+    """
+
+    __slots__ = ("importer", "module", "name", "reason", "users")
+
+    def __init__(self, importer: str, module: str, name: str, users: list[Any], reason: str) -> None:
+        self.importer = importer
+        self.module = module
+        self.name = name
+        self.users = users
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<undefined {self.module}.{self.name}>"
+
+    def __getattr__(self, name: str) -> Any:
+        _needed(self)
+
+    __call__ = __mro_entries__ = __bool__ = __int__ = __index__ = __iter__ = __getitem__ = _needed
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __lshift__ = __rlshift__ = _needed
+    __rshift__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __invert__ = __neg__ = _needed
+    __lt__ = __le__ = __gt__ = __ge__ = __floordiv__ = __rfloordiv__ = __mod__ = _needed
 
 
 class _ScenarioRoot(ModuleType):
@@ -580,10 +683,9 @@ class _Repair:
         self.classes = {old: key for key, (old, _) in changed.items() if isinstance(old, type)}
         self.seen: set[int] = set()
 
-    def run(self, where: list[tuple[ModuleType, set[str]]]) -> None:
+    def run(self, where: list[tuple[dict[str, Any], set[str]]]) -> None:
         """Repair the globals of each module but for the names that the overlay itself bound."""
-        for module, own in where:
-            space = vars(module)
+        for space, own in where:
             for key, value in list(space.items()):
                 if key in own or key[:2] == "__":
                     continue
@@ -592,7 +694,7 @@ class _Repair:
                 elif key in self.by_name and value is self.by_name[key][0]:
                     space[key] = self.by_name[key][1]
                 else:
-                    self._visit(value, f"{module.__name__}.{key}")
+                    self._visit(value, f"{space['__name__']}.{key}")
 
     def _visit(self, value: Any, name: str) -> None:
         if isinstance(value, (int, str, bytes, float, FunctionType, ModuleType, type(None))):
@@ -616,7 +718,7 @@ class _Repair:
             for n, item in enumerate(value):
                 if id(item) in self.by_id:
                     raise LinkError(self.module, str(self.path),
-                                    f"{name} is a tuple that holds what the overlay replaces; give it anew")
+                                    f"{name} is a tuple that holds {self._name(item)}, which is only defined now")
                 self._visit(item, f"{name}[{n}]")
         else:
             for klass in type(value).__mro__:
@@ -633,6 +735,47 @@ class _Repair:
         self._visit(item, name)
         return item
 
+    def _name(self, item: object) -> str:
+        return next(key.rpartition(":")[2] for key, (old, _) in self.by_name.items() if old is item)
+
     def _refuse(self, what: str, klass: type) -> None:
         raise LinkError(self.module, str(self.path),
                         f"{what} struct {klass.__name__}, which the overlay redefines; give it anew too")
+
+
+# --- plain imports ----------------------------------------------------------------------------
+
+class _PlainLoader(Loader):
+    """Gives the import system a module of the plain kernel, executed already."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return _plain_kernel()._load(spec.name, "")
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The linker has done that."""
+
+
+class _PlainFinder(MetaPathFinder):
+    """Finds Linux modules for ``import kmm.mm...``."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None
+                  ) -> importlib.machinery.ModuleSpec | None:
+        if not (fullname.startswith("kmm.") and fullname.split(".", 2)[1] in LINUX):
+            return None
+        where = _locate(_TREE, fullname)
+        if where is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, where[0], loader=_PlainLoader(),
+            submodule_search_locations=[str(where[0].parent)] if where[1] else None)
+
+
+@functools.cache
+def _plain_kernel() -> Kernel:
+    return Kernel(Config.default(), (), plain=True)
+
+
+def install() -> None:
+    """Make plain imports of Linux modules go through the linker; ``import kmm`` does this."""
+    if not any(isinstance(finder, _PlainFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _PlainFinder())

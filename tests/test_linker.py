@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from textwrap import dedent
@@ -157,6 +159,62 @@ def test_import_of_a_rebound_name_is_refused(tree: Tree) -> None:
         tree.build().module("mm/vmstat.c")
 
 
+def test_cyclic_includes_bind_names_when_they_are_defined(tree: Tree) -> None:
+    tree.write("mm/a.py", """
+        from kmm.mm.b import b, through_c, LATE as late
+        table = {"b": [b]}
+        def a():
+            return ("a", b())
+        EARLY = 1
+        """)
+    tree.write("mm/b.py", """
+        from kmm.mm.a import EARLY, a
+        from kmm.mm.c import through_c
+        LATE = 2
+        def b():
+            return "b", EARLY
+        """)
+    tree.write("mm/c.py", """
+        from kmm.mm.b import b
+        from kmm.mm.a import a as renamed
+        def through_c():
+            return b(), renamed
+        """)
+    for first in ("mm/a.c", "mm/b.c", "mm/c.c"):
+        kernel = tree.build()
+        kernel.module(first)
+        a = kernel.symbol("a")
+        assert a() == ("a", ("b", 1))
+        assert kernel.symbol("through_c")() == (("b", 1), a)
+        assert kernel.module("mm/a.c").table["b"][0] is kernel.symbol("b")
+        assert kernel.module("mm/a.c").late == 2
+
+
+@pytest.mark.parametrize(("use", "reason"), [
+    ("class y(x): pass", "not defined yet: kmm.mm.a includes kmm.mm.b"),
+    ("y = x + 1", "needed while the kernel is linked"),
+    ("if x: pass", "needed while the kernel is linked"),
+    ("y = x.field", "needed while the kernel is linked"),
+    ("y = x()", "needed while the kernel is linked"),
+    ("y = (x,)", "b.y is a tuple that holds x, which is only defined now"),
+])
+def test_cyclic_includes_refuse_what_cannot_wait(tree: Tree, use: str, reason: str) -> None:
+    tree.write("mm/a.py", "from kmm.mm.b import b\nclass x: pass\n")
+    tree.write("mm/b.py", f"from kmm.mm.a import x\n{use}\nb = 1\n")
+    with pytest.raises(LinkError, match=reason):
+        tree.build().module("mm/a.c")
+    assert tree.build().module("mm/b.c").b == 1 if "(x,)" in use else True
+
+
+def test_cyclic_includes_refuse_what_is_never_defined(tree: Tree) -> None:
+    tree.write("mm/a.py", "from kmm.mm.b import b\n")
+    tree.write("mm/b.py", "from kmm.mm.a import a\nb = 1\n")
+    kernel = tree.build()
+    with pytest.raises(LinkError, match=r"kmm\.mm\.b: kmm\.mm\.a\.a: the module does not define it"):
+        kernel.module("mm/a.c")
+    assert "kmm.mm.a" not in kernel.modules and "kmm.mm.b" not in kernel.modules
+
+
 @pytest.mark.parametrize(("text", "reason"), [
     ("import kmm.harness.machine", "Linux code imports Linux code"),
     ("from kmm import linker", "does not define it"),
@@ -219,6 +277,16 @@ def test_traceback_shows_file_and_line(tree: Tree) -> None:
     last = traceback.extract_tb(caught.value.__traceback__)[-1]
     assert last.filename == str(tree.root / "mm" / "mmu_gather.py")
     assert last.line == 'raise ValueError("here")'
+
+
+def test_traceback_of_a_failed_link_shows_who_includes_whom(tree: Tree) -> None:
+    tree.write("mm/a.py", "from kmm.mm.b import b\n")
+    tree.write("mm/b.py", "1 / 0\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        tree.build().module("mm/a.c")
+    files = [Path(frame.filename).name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert files[-2:] == ["a.py", "b.py"]
+    assert files.count("linker.py") == 3
 
 
 def test_overlay_replaces_before_anyone_imports(tree: Tree) -> None:
@@ -311,6 +379,23 @@ def test_statics_can_be_put_back(tree: Tree, tmp_path: Path) -> None:
     image.restore()
     assert (scenario.seen, gather.nr_gathers, gather.pool) == (0, 0, [])
     assert "test_counts" not in kernel.statics(scenarios=False)
+
+
+def test_plain_imports_are_of_an_unbooted_kernel() -> None:
+    code = """if True:
+        import sys
+        from kmm.include.linux.list import list_add
+        import kmm.c, kmm.include.linux.list, kmm.include.generated.autoconf
+        from kmm import hooks
+        assert kmm.include.linux.list.list_add is list_add
+        assert sys.modules["kmm.include.linux.list"].list_add is list_add
+        assert sys.modules["kmm.include.linux.list"].hooks is hooks
+        assert list_add.__globals__["__builtins__"]["__import__"] is not __import__
+        assert kmm.include.generated.autoconf.CONFIG_SMP is True
+        import importlib.util
+        assert importlib.util.find_spec("kmm.mm.absent") is None
+        """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_symbol_errors(tree: Tree) -> None:
