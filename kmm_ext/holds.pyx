@@ -641,7 +641,7 @@ cdef class Holds(Observer):
         while id:
             f = self.leaf(id)
             if (f.context == context and f.va == va and f.level == level and <uint64_t> f.value == value
-                    and f.rights == rights):
+                    and f.rights == rights and <paddr_t> f.entry_pa == entry_pa):
                 return
             id = f.next_frame
         if self.free_leaf:
@@ -966,8 +966,9 @@ cdef class Holds(Observer):
             while id:
                 n = self.node(id)
                 t = self.table(n.table)
-                if (structures == S_ALL or n.root
-                        or (<uint64_t> n.va <= last and _last(n.va, t.level) >= first)):
+                if structures == S_ALL or (
+                        (structures == S_RANGE or t.leaves)
+                        and (n.root or (<uint64_t> n.va <= last and _last(n.va, t.level) >= first))):
                     self.note(&self.scanned, t.frame)
                 id = n.next_context
         if leaves:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kmm_ext.holds import Hold, Holds, Leaves, Structures
 from kmm_ext.memory import Memory
+from kmm_ext.x86 import CPU, PageFault
 
 P, RW, US, A, D, PS, G = 1, 2, 4, 0x20, 0x40, 0x80, 0x100
 TABLE = P | RW | US | A
@@ -394,7 +395,9 @@ class Naive:
                     value = entry & (SIGNIFICANT[kind] | 0xF_FFFF_FFFF_F000)
                     if kind == "leaf":
                         self.leaves[tag].add((level, low, value, pa))
-                    elif (item := (level - 1, low, entry >> 12 & 0xFF_FFFF_FFFF, pa, value)) not in self.tables[tag]:
+                        continue
+                    item = level - 1, low, entry >> 12 & 0xFF_FFFF_FFFF, pa, value
+                    if item not in self.tables[tag]:
                         self.tables[tag].add(item)
                         todo.append(item)
 
@@ -416,7 +419,8 @@ def compare(holds: Holds, naive: Naive, contexts: dict[int, int]) -> None:
         tables = {(hold.level, hold.va, hold.pfn, hold.entry_pa, hold.entry)
                   for hold in found if hold.kind == "intermediate"}
         assert tables == naive.tables[tag]
-        leaves = {(hold.level, hold.va, hold.entry, hold.entry_pa or 0) for hold in found if hold.kind == "leaf"}
+        leaves = {(hold.level, hold.va, hold.entry, hold.entry_pa or 0)
+                  for hold in found if hold.kind == "leaf"}
         assert {leaf for leaf in leaves if not leaf[2] & G} == {
             leaf for leaf in naive.leaves[tag] if not leaf[2] & G}
         shared_found |= {leaf for leaf in leaves if leaf[2] & G}
@@ -424,6 +428,9 @@ def compare(holds: Holds, naive: Naive, contexts: dict[int, int]) -> None:
     assert shared_found == shared_expected
     holds.check()
 
+
+#: Where the tables start from: addresses 0 and KERNEL lead down frames 1, 2, 3, 4, with two pages.
+CHAIN = {(1, 0): to(2), (1, 256): to(2), (2, 0): to(3), (3, 0): to(4), (4, 0): to(9), (4, 1): to(10, TABLE | G)}
 
 entries = st.one_of(
     st.just(0),
@@ -438,9 +445,21 @@ steps = st.one_of(
     st.tuples(st.just("restore")))
 
 
+beginnings = st.lists(st.none() | entries, max_size=24)
+
+
+def begin(memory: Memory, first: list[int | None]) -> None:
+    """CHAIN, with some entries replaced."""
+    for (frame, index), chained in CHAIN.items():
+        put(memory, frame, index, chained)
+    for position, entry in enumerate(first):
+        if entry is not None:
+            put(memory, 1 + position // 4, INDEXES[position % 4], entry)
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(entries, min_size=24, max_size=24), st.lists(steps, max_size=25))
-def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[Any, ...]]) -> None:
+@given(beginnings, st.lists(steps, max_size=25))
+def test_holds_equals_the_naive_model(first: list[int | None], sequence: list[tuple[Any, ...]]) -> None:
     memory = Memory(16)
     holds = Holds(memory)
     naive = Naive(memory)
@@ -448,8 +467,7 @@ def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[Any
     contexts = {tag: holds.context(f"pcid{tag}", agent=agent, tag=tag) for tag in (1, 2)}
     for tag in contexts:
         naive.roots[tag], naive.tables[tag], naive.leaves[tag] = None, set(), set()
-    for position, entry in enumerate(first):
-        put(memory, 1 + position // 4, INDEXES[position % 4], entry)
+    begin(memory, first)
     holds.mov_cr3(contexts[1], 1 << 12)
     naive.roots[1] = 1
     naive.saturate()
@@ -486,3 +504,62 @@ def test_holds_equals_the_naive_model(first: list[int], sequence: list[tuple[Any
             naive.leaves = {tag: set(s) for tag, s in saved[2].items()}
         naive.saturate()
         compare(holds, naive, contexts)
+
+
+# --- against the concrete machine ------------------------------------------------------------------
+
+ADDRESSES = (0, 0x1000, 0x1FF000, 0x2000_0000, KERNEL, KERNEL + 0x1000, KERNEL + 0x10_0000)
+PCIDE, PGE, KEEP = 1 << 17, 1 << 7, 1 << 63
+
+machine_steps = st.one_of(
+    st.tuples(st.just("store"), st.sampled_from(TABLES), st.sampled_from(INDEXES), entries),
+    st.tuples(st.just("access"), st.sampled_from(ADDRESSES), st.booleans()),
+    st.tuples(st.just("cr3"), st.integers(1, 2), st.sampled_from(TABLES), st.booleans()),
+    st.tuples(st.just("invlpg"), st.sampled_from(ADDRESSES)),
+    st.tuples(st.just("invpcid"), st.integers(0, 3), st.integers(1, 2), st.sampled_from(ADDRESSES)),
+    st.tuples(st.just("pge")))
+
+
+@settings(max_examples=200, deadline=None)
+@given(beginnings, st.lists(machine_steps, max_size=40))
+def test_whatever_the_concrete_machine_holds_is_held(first: list[int | None],
+                                                     sequence: list[tuple[Any, ...]]) -> None:
+    memory = Memory(16)
+    holds = Holds(memory, maxphyaddr=46)
+    cpu = CPU(memory, maxphyaddr=46)
+    agent = holds.agent("cpu0")
+    contexts = {tag: holds.context(f"pcid{tag}", agent=agent, tag=tag) for tag in (1, 2)}
+    begin(memory, first)
+    cpu.write_cr4(cpu.cr4 | PCIDE | PGE)
+    cpu.write_cr3(1 << 12 | 1)
+    holds.mov_cr3(contexts[1], 1 << 12)
+    for step in sequence:
+        if step[0] == "store":
+            put(memory, step[1], step[2], step[3])
+        elif step[0] == "access":
+            found = [outcome.pa for outcome in holds.access(
+                contexts[cpu.pcid], step[1], write=step[2], user=False)]
+            try:
+                assert cpu.translate(step[1], write=step[2], user=False) in found
+            except PageFault:
+                assert None in found
+        elif step[0] == "cr3":
+            cpu.write_cr3(step[2] << 12 | step[1] | (0 if step[3] else KEEP))
+            holds.mov_cr3(contexts[step[1]], step[2] << 12, flush=step[3])
+        elif step[0] == "invlpg":
+            cpu.invlpg(step[1])
+            holds.invlpg(contexts[cpu.pcid], step[1])
+        elif step[0] == "invpcid":
+            cpu.invpcid(step[1], step[2] if step[1] < 2 else 0, step[3] if step[1] == 0 else 0)
+            holds.invpcid(agent, step[1], step[2], step[3])
+        else:
+            for _ in range(2):
+                cpu.write_cr4(cpu.cr4 ^ PGE)
+                holds.flush_all(agent)
+        held = {tag: {(hold.kind, hold.va, hold.entry_pa, hold.pfn) for hold in holds.holds_of(context)}
+                for tag, context in contexts.items()}
+        for one in cpu.held():
+            kind = "intermediate" if one.cache == "structure" else "leaf"
+            item = kind, one.address, one.source, one.target >> 12
+            assert item in held[one.pcid] or (
+                one.global_page and any(item in tag for tag in held.values()))

@@ -275,7 +275,8 @@ def test_queue_completes_step_by_step(rig: Rig) -> None:
     rig.submit(piotlb(), wait(2, STATUS << 12))
     assert rig.unit.mmio_read(IQH, 4) == rig.unit.mmio_read(IQT, 4) == 64
     assert rig.unit.pending == 2
-    assert [rig.unit.next_descriptor(position) for position in (0, 1)] == ["pasid iotlb did 1 pasid 5", "wait"]
+    assert [rig.unit.next_descriptor(position) for position in (0, 1)] == [
+        "pasid iotlb did 1 pasid 5", "wait"]
     assert rig.unit.step() == ()
     assert rig.memory.load(STATUS << 12, 4) == 0
     assert rig.unit.step() == (STATUS << 12,)
@@ -578,8 +579,8 @@ words = st.one_of(
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30 * 512 - 1), words), max_size=40),
-       st.lists(st.tuples(st.sampled_from([GCMD, RTADDR, 0x28, 0x2C, FSTS, IQT, IQA, 0x50C, PQA, 0x60C]), words),
-                max_size=12))
+       st.lists(st.tuples(st.sampled_from([GCMD, RTADDR, 0x28, 0x2C, FSTS, IQT, IQA, 0x50C, PQA, 0x60C]),
+                          words), max_size=12))
 def test_no_bytes_crash_the_unit(stores: list[tuple[int, int]], writes: list[tuple[int, int]]) -> None:
     memory = Memory(32)
     holds = Holds(memory, limit=5000)
