@@ -30,7 +30,7 @@ from kmm.arch.x86.include.asm.pgtable_64_types import (
 )
 from kmm.c import ulong
 from kmm.include.asm_generic.tlb import (
-    __tlb_remove_page,
+    __tlb_remove_folio_pages,
     mmu_gather,
     p4d_free_tlb,
     pmd_free_tlb,
@@ -175,7 +175,7 @@ from kmm.include.linux.rmap import RMAP_EXCLUSIVE, folio_add_new_anon_rmap, foli
 from kmm.include.linux.sched import cond_resched, need_resched
 from kmm.include.linux.spinlock import spin_lock, spin_lock_nested, spin_trylock, spin_unlock
 from kmm.mm.init_mm import init_mm
-from kmm.mm.internal import flush_tlb_batched_pending, vma_start_write
+from kmm.mm.internal import flush_tlb_batched_pending, vmf_anon_prepare
 from kmm.mm.mmu_gather import (
     tlb_finish_mmu,
     tlb_flush_mmu,
@@ -344,7 +344,8 @@ def free_pgtables(tlb: mmu_gather, unmap: unmap_desc) -> None:
 
     :param unmap: where the VMAs are and how far their tables may reach.
     :context: ``mmap_lock`` held for writing if ``unmap->mm_wr_locked``.
-    :deviation: anonymous and file reverse maps are not modelled: nothing is unlinked from them.
+    :deviation: reverse maps and per-VMA locks are not modelled: nothing is unlinked, no VMA is
+        locked.
     """
     mas = unmap.mas
     vma = unmap.first
@@ -359,14 +360,9 @@ def free_pgtables(tlb: mmu_gather, unmap: unmap_desc) -> None:
 
         next = mas_find(mas, ulong(unmap.tree_end - 1))
 
-        if unmap.mm_wr_locked:
-            vma_start_write(vma)
-
         while next is not None and next.vm_start <= vma.vm_end + PMD_SIZE:
             vma = next
             next = mas_find(mas, ulong(unmap.tree_end - 1))
-            if unmap.mm_wr_locked:
-                vma_start_write(vma)
 
         free_pgd_range(tlb, addr, vma.vm_end, unmap.pg_start,
                        next.vm_start if next is not None else unmap.pg_end)
@@ -482,7 +478,7 @@ def zap_present_folio_ptes(tlb: mmu_gather, vma: vm_area_struct, folio: folio, p
     tlb_remove_tlb_entry(tlb, pte, addr)
 
     folio_remove_rmap_ptes(folio, page, nr, vma)
-    if __tlb_remove_page(tlb, page, False):
+    if __tlb_remove_folio_pages(tlb, page, nr, False):
         return True, True
     return False, False
 
@@ -967,6 +963,9 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
         update_mmu_cache(vma, addr, vmf.pte)
         return unlock(0)
 
+    ret = vmf_anon_prepare(vmf)
+    if ret:
+        return ret
     folio = alloc_anon_folio(vmf)
     if IS_ERR(folio):
         return vm_fault_t(0)
@@ -1201,3 +1200,28 @@ def __pmd_alloc(mm: mm_struct, pud: pud_ptr, address: int) -> int:
         pmd_free(mm, new)
     spin_unlock(ptl)
     return 0
+
+
+if CONFIG_SPLIT_PTE_PTLOCKS and ALLOC_SPLIT_PTLOCKS:
+    def ptlock_cache_init() -> None:
+        """Locks that do not fit into a ptdesc come from a cache of their own. :context: boot."""
+        global page_ptl_cachep
+        page_ptl_cachep = kmem_cache_create("page->ptl", spinlock_t)
+
+    def ptlock_alloc(ptdesc: ptdesc) -> bool:
+        """Give a page table its lock; whether memory sufficed."""
+        assert page_ptl_cachep is not None, "ptlock_cache_init() was not called"
+        ptl = kmem_cache_alloc(page_ptl_cachep, GFP_KERNEL)
+        if ptl is None:
+            return False
+        ptdesc.ptl = cast("spinlock_t", ptl)
+        return True
+
+    def ptlock_free(ptdesc: ptdesc) -> None:
+        """Take the lock of a page table away."""
+        assert page_ptl_cachep is not None
+        if ptdesc.ptl is not None:
+            kmem_cache_free(page_ptl_cachep, ptdesc.ptl)
+
+
+page_ptl_cachep: kmem_cache | None = None

@@ -118,3 +118,9 @@ def mt_find_after(mt: maple_tree, index: int, max: int = ULONG_MAX) -> Any:
     hooks.read(mt, "entries")
     at = bisect_left(mt.lasts, index)
     return mt.entries[at] if at < len(mt.entries) and mt.starts[at] <= max else None
+
+
+def mas_set(mas: ma_state, index: int) -> None:
+    """Go to *index*: the next ``mas_find()`` may find the entry that covers it."""
+    mas.index = mas.last = index
+    mas.started = False

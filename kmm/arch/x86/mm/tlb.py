@@ -136,8 +136,8 @@ from kmm.mm.init_mm import init_mm
 
 if TYPE_CHECKING:
     from kmm.arch.x86.include.asm.pgtable_types import pgd_ptr
+    from kmm.arch.x86.include.asm.tlbbatch import arch_tlbflush_unmap_batch
     from kmm.include.linux.mm_types import mm_struct
-    from kmm.include.linux.mm_types_task import arch_tlbflush_unmap_batch
     from kmm.include.linux.sched import task_struct
 
 #: How many ranges one INVLPGB takes; 1 until the CPU says more (arch/x86/kernel/cpu/amd.c).

@@ -16,58 +16,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm import hooks
-from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_INVLPGB, cpu_feature_enabled
-from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE
-from kmm.arch.x86.include.asm.pgtable_types import (
-    _PAGE_ACCESSED,
-    _PAGE_DIRTY,
-    _PAGE_GLOBAL,
-    _PAGE_NX,
-    _PAGE_PAT,
-    _PAGE_PAT_LARGE,
-    _PAGE_PCD,
-    _PAGE_PKEY_BIT0,
-    _PAGE_PKEY_BIT1,
-    _PAGE_PKEY_BIT2,
-    _PAGE_PKEY_BIT3,
-    _PAGE_PRESENT,
-    _PAGE_PSE,
-    _PAGE_PWT,
-    _PAGE_RW,
-    _PAGE_SAVED_DIRTY,
-    _PAGE_SOFTW1,
-    _PAGE_SOFTW2,
-    _PAGE_SOFTW3,
-    _PAGE_SOFTW4,
-    _PAGE_USER,
-    pmd_t,
-    pte_t,
-)
-from kmm.arch.x86.include.asm.processor_flags import X86_CR3_LAM_U57_BIT, X86_CR4_PGE
-from kmm.arch.x86.include.asm.special_insns import __read_cr4, native_write_cr4
 from kmm.c import Ptr, struct, ulong
 from kmm.include.generated.autoconf import (
     CONFIG_ADDRESS_MASKING,
     CONFIG_BROADCAST_TLB_FLUSH,
     CONFIG_DEBUG_VM,
 )
-from kmm.include.linux.atomic import atomic64_inc_return
-from kmm.include.linux.compiler import (
-    READ_ONCE_FIELD,
-    WRITE_ONCE_FIELD,
-    smp_load_acquire,
-    smp_store_release,
-)
-from kmm.include.linux.cpumask import cpumask, cpumask_any_but, cpumask_or, nr_cpu_ids
-from kmm.include.linux.irqflags import local_irq_restore, local_irq_save
 from kmm.include.linux.mm_types import mm_cpumask, mm_struct
-from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE
-from kmm.include.linux.percpu import this_cpu_ptr
-from kmm.include.linux.smp import get_cpu, put_cpu
 
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import vm_area_struct
-    from kmm.include.linux.mm_types_task import arch_tlbflush_unmap_batch
+    from kmm.arch.x86.include.asm.tlbbatch import arch_tlbflush_unmap_batch
     from kmm.include.linux.sched import task_struct
 
 TLB_FLUSH_ALL = ulong(-1)
@@ -359,7 +318,48 @@ def __native_tlb_flush_global(cr4: int) -> None:
     native_write_cr4(cr4)
 
 
-# Declared here, defined there:
+# Included first in C, or declared here and defined there. Nothing above runs before they are loaded:
+from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_INVLPGB, cpu_feature_enabled  # noqa: E402
+from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_types import (  # noqa: E402
+    _PAGE_ACCESSED,
+    _PAGE_DIRTY,
+    _PAGE_GLOBAL,
+    _PAGE_NX,
+    _PAGE_PAT,
+    _PAGE_PAT_LARGE,
+    _PAGE_PCD,
+    _PAGE_PKEY_BIT0,
+    _PAGE_PKEY_BIT1,
+    _PAGE_PKEY_BIT2,
+    _PAGE_PKEY_BIT3,
+    _PAGE_PRESENT,
+    _PAGE_PSE,
+    _PAGE_PWT,
+    _PAGE_RW,
+    _PAGE_SAVED_DIRTY,
+    _PAGE_SOFTW1,
+    _PAGE_SOFTW2,
+    _PAGE_SOFTW3,
+    _PAGE_SOFTW4,
+    _PAGE_USER,
+    pmd_t,
+    pte_t,
+)
+from kmm.arch.x86.include.asm.processor_flags import X86_CR3_LAM_U57_BIT, X86_CR4_PGE  # noqa: E402
+from kmm.arch.x86.include.asm.special_insns import __read_cr4, native_write_cr4  # noqa: E402
+from kmm.include.linux.atomic import atomic64_inc_return  # noqa: E402
+from kmm.include.linux.compiler import (  # noqa: E402
+    READ_ONCE_FIELD,
+    WRITE_ONCE_FIELD,
+    smp_load_acquire,
+    smp_store_release,
+)
+from kmm.include.linux.cpumask import cpumask, cpumask_any_but, cpumask_or, nr_cpu_ids  # noqa: E402
+from kmm.include.linux.irqflags import local_irq_restore, local_irq_save  # noqa: E402
+from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
+from kmm.include.linux.percpu import this_cpu_ptr  # noqa: E402
+from kmm.include.linux.smp import get_cpu, put_cpu  # noqa: E402
 from kmm.arch.x86.include.asm.pgtable import pmd_flags, pmd_pfn, pte_flags, pte_pfn  # noqa: E402
 from kmm.arch.x86.kernel.cpu.common import cr4_read_shadow, cr4_update_irqsoff  # noqa: E402, F401
 from kmm.arch.x86.mm.init import cpu_tlbstate  # noqa: E402
@@ -380,3 +380,6 @@ from kmm.arch.x86.mm.tlb import (  # noqa: E402, F401
 from kmm.include.linux.mm import VM_HUGETLB  # noqa: E402
 from kmm.include.linux.mmu_notifier import mmu_notifier_arch_invalidate_secondary_tlbs  # noqa: E402
 from kmm.mm.init_mm import init_mm  # noqa: E402
+
+if CONFIG_BROADCAST_TLB_FLUSH:
+    from kmm.arch.x86.mm.tlb import mm_free_global_asid as mm_free_global_asid
