@@ -20,6 +20,7 @@ from kmm.harness.litmus import names
 
 __all__ = ["main"]
 
+EXIT_COUNTEREXAMPLE = 1
 EXIT_USAGE = 2
 
 
@@ -78,14 +79,14 @@ def demo() -> None:
 
 @cli.command()
 @click.argument("schedule", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--trace", is_flag=True, help="Print every event, not only the story.")
-def replay(schedule: Path, trace: bool) -> None:
+def replay(schedule: Path) -> None:
     """Replay a schedule that kmm check saved; the report is the same, byte for byte.
 
     A schedule is bound to the kernel, the scenario and the machine it was found on; with any other it
     is refused and says what differs.
     """
-    sys.exit(replay_file(schedule, trace=trace))
+    console.print_report(replay_file(schedule))
+    sys.exit(EXIT_COUNTEREXAMPLE)
 
 
 def main(arguments: list[str] | None = None) -> None:

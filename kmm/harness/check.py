@@ -20,6 +20,7 @@ from kmm.harness.world import BootError, boot
 from kmm.kconfig import ConfigError
 from kmm.linker import LinkError
 from kmm.overlay import OverlayError
+from kmm_ext.explorer import Nondeterminism
 
 if TYPE_CHECKING:
 
@@ -102,10 +103,108 @@ def check_one(recipe: Recipe, scenario: Scenario, watcher: Watcher, *, max_execu
     """Explore *scenario* on the kernel of *recipe*."""
     kernel = recipe.build()
     world = boot(kernel, scenario)
-    result = explore(world.start, world.reset, finish=world.finish, max_executions=max_executions,
-                     stop_at_first=stop_at_first,
-                     on_progress=lambda state: watcher.progress(scenario.name, state.executions, state.estimate))
-    findings = [_finding(recipe, scenario, kernel, world, found, save_dir) for found in _distinct(result)]
+    result = explore(
+        world.start, world.reset, key=lambda violation: violation.key, at_end=world.at_end,
+        max_executions=max_executions, stop_at_first=stop_at_first,
+        on_progress=lambda state: watcher.progress(scenario.name, state.executions, state.estimate))
+    findings = [_finding(recipe, scenario, kernel, found, save_dir) for found in _first_causes(result)]
     verdict: Verdict = "violated" if findings else "holds" if result.complete else "bounded"
     return Check(scenario.name, world.program.title, verdict, recipe.expected(scenario.name), result.executions,
                  result.blocked, result.events, result.complete, result.bound, ALGORITHM, MEMORY_MODEL, findings)
+
+
+def _first_causes(result: Result) -> list[Found]:
+    """One finding per rule, shortest execution first: the rest is mostly damage done by the first."""
+    by_rule: dict[str, Found] = {}
+    for found in sorted(result.found, key=lambda found: (found.index, found.payload.key)):
+        by_rule.setdefault(found.payload.slug, found)
+    return list(by_rule.values())
+
+
+# --- one counterexample -------------------------------------------------------------------------------
+
+def _finding(recipe: Recipe, scenario: Scenario, kernel: Kernel, found: Found, save_dir: Path | None) -> Finding:
+    """Cut the schedule to what matters, replay it in a recorded world, and tell it."""
+    violation: Violation = found.payload
+    script = _shortest(recipe, scenario, found)
+    schedule = Schedule(scenario.name if scenario.shipped else str(scenario.source.path), scenario.fingerprint,
+                        kernel.fingerprint, tuple(overlay.origin for overlay in recipe.overlays), recipe.settings,
+                        recipe.config_file, violation.slug, found.actors, tuple(script))
+    replay = ""
+    if save_dir is not None:
+        path = _save(schedule, save_dir, scenario.name, violation.slug)
+        replay = f"kmm replay {path}"
+    return _told(recipe, scenario, schedule, replay)
+
+
+def _shortest(recipe: Recipe, scenario: Scenario, found: Found) -> list[tuple[int, int]]:
+    """A shorter schedule that breaks the same rule, or the one that was found."""
+    world = boot(recipe.build(), scenario)
+    world.reset()
+    core, status = run_script(world.start, found.script)
+    if found.index >= core.last_length:
+        return list(found.script)
+    script = shrink(core, found.index)
+    world.reset()
+    again, _ = run_script(world.start, script)
+    if any(payload.key == found.payload.key for _, payload in again.violations):
+        return script
+    return list(found.script)
+
+
+def _told(recipe: Recipe, scenario: Scenario, schedule: Schedule, replay: str) -> Finding:
+    """Replay *schedule* with a recorder attached from the first instruction of the boot."""
+    recorder = Recorder()
+    world = boot(recipe.build(), scenario, recorder=recorder)
+    core, status = run_script(world.start, schedule.script)
+    world.at_end(core, status)
+    violation = next((payload for payload in world.seen if payload.slug == schedule.rule), None)
+    if violation is None:
+        raise ScheduleError(f"the schedule runs, but does not break {schedule.rule}: it was edited, or this "
+                            "is not the kernel it was found on")
+    story = tell(recorder, violation)
+    report = render(recorder, story, replay)
+    lines = [StoryLine(record.seq, record.phase, record.what or record.kind.name.lower(), record.actor,
+                       record.place.function, record.place.file, describe(recorder, record))
+             for record in (*story.life, *story.scene)]
+    lines = sorted({line.seq: line for line in lines}.values(), key=lambda line: line.seq)
+    switches = sum(1 for one, two in zip(schedule.script, schedule.script[1:], strict=False) if one[0] != two[0])
+    rule = violation.rule
+    return Finding(rule.slug, rule.id, rule.contract, rule.source, violation.summary, story.missing, violation.actor,
+                   violation.place.function, violation.place.file, lines, diagram(recorder, story), switches,
+                   len(schedule.script), schedule.format(), report)
+
+
+def _save(schedule: Schedule, folder: Path, scenario: str, slug: str) -> Path:
+    path = folder / f"{scenario}.{slug}.schedule"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(schedule.format(), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot write the schedule: {error.strerror}") from None
+    return path
+
+
+def replay_file(path: Path) -> str:
+    """Replay a saved schedule: the report of what it breaks.
+
+    :raises BadInput: it cannot be read, or was found on another kernel, scenario or machine.
+    """
+    try:
+        schedule = Schedule.load(path)
+        recipe = Recipe.of(Path(schedule.config) if schedule.config else None, schedule.settings,
+                           [Path(overlay) for overlay in schedule.overlays])
+        scenario = find(schedule.scenario)
+        if scenario.fingerprint != schedule.scenario_hash:
+            raise ScheduleError(f"{path}: the scenario {schedule.scenario} is not the one this schedule was found "
+                                "on: its text has changed; run kmm check --save again")
+        kernel = recipe.build()
+        if kernel.fingerprint != schedule.kernel:
+            raise ScheduleError(f"{path}: found on kernel {schedule.kernel[:12]}, but this one is "
+                                f"{kernel.fingerprint[:12]} (sources, configuration or overlays differ); "
+                                "run kmm check --save again")
+        return _told(recipe, scenario, schedule, f"kmm replay {path}").report
+    except Nondeterminism as error:
+        raise BadInput(f"{path}: the schedule does not fit: {error}") from error
+    except (ConfigError, OverlayError, ScenarioError, LinkError, BootError, ScheduleError) as error:
+        raise BadInput(str(error)) from error

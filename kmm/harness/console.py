@@ -78,10 +78,15 @@ class Observer:
 
     def finding(self, finding: Finding) -> None:
         """The report of one counterexample."""
-        text = Text(finding.report)
-        for word, style in _PAINT:
-            text.highlight_words([word], style)
-        self.out.print(text, soft_wrap=True)
+        print_report(finding.report, self.out)
+
+
+def print_report(report: str, out: Console | None = None) -> None:
+    """Print the text of a counterexample, painted where there is colour."""
+    text = Text(report)
+    for word, style in _PAINT:
+        text.highlight_words([word], style)
+    (out or Console()).print(text, soft_wrap=True)
 
 
 def verdict_words(check: Check) -> str:

@@ -33,6 +33,7 @@ class Recipe:
     config: Config
     overlays: tuple[Overlay, ...] = ()
     config_file: str | None = None
+    settings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Path | None = None, settings: Sequence[str] = (),
@@ -54,7 +55,8 @@ class Recipe:
             changes[name.removeprefix("CONFIG_")] = value
         if changes:
             base = base.with_set(changes)
-        return cls(base, tuple(Overlay.load(path) for path in overlays), None if config is None else str(config))
+        return cls(base, tuple(Overlay.load(path) for path in overlays), None if config is None else str(config),
+                   tuple(settings))
 
     def build(self) -> Kernel:
         """Link a fresh kernel."""

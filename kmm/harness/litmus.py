@@ -44,10 +44,12 @@ class Scenario:
 
     :ivar name: its short name, as given to ``kmm check``.
     :ivar source: what is linked.
+    :ivar shipped: it comes with kmm.
     """
 
     name: str
     source: ScenarioSource
+    shipped: bool = True
 
     @property
     def fingerprint(self) -> str:
@@ -119,11 +121,13 @@ def find(name: str) -> Scenario:
     :raises ScenarioError: there is none; the message lists what there is.
     """
     path = Path(name)
+    shipped = False
     if name.endswith(".py") or "/" in name:
         if not path.is_file():
             raise ScenarioError(f"{name}: no such scenario file")
     else:
+        shipped = True
         path = scenarios_dir() / f"{name}.py"
         if not path.is_file():
             raise ScenarioError(f"{name}: no such scenario; there are {', '.join(names())}")
-    return Scenario(path.stem, ScenarioSource.load(path, f"scenario.{path.stem}"))
+    return Scenario(path.stem, ScenarioSource.load(path, f"scenario.{path.stem}"), shipped)

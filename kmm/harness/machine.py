@@ -21,6 +21,7 @@ from kmm.harness.memory_port import MemoryPort
 from kmm.harness.straight import Straight
 from kmm.harness.sync_port import SyncPort
 from kmm.harness.translations import Translations
+from kmm.harness.violation import Place, Violation
 from kmm_ext.memory import Memory
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from kmm.harness.kinds import Kind
     from kmm.harness.recorder import Recorder
     from kmm.harness.scheduler import Scheduler
-    from kmm.harness.violation import Violation
 
 __all__ = ["Machine", "MachineSpec"]
 
@@ -137,6 +137,17 @@ class Machine:
             self.recorder.violation(self.context, violation)
         self.scheduler.violation(violation)
 
+    def deadlock(self, blocked: list[tuple[int, str, int, int]]) -> list[Violation]:
+        """No actor can go on.
+
+        :param blocked: ``(pid, name, kind, lock)`` of each.
+        """
+        names = " and ".join(name for _, name, _, _ in blocked)
+        violation = Violation("deadlock", blocked[0][1], Place("", "schedule"),
+                              f"{names} wait for something that nobody will do")
+        self.report(violation)
+        return [violation]
+
     # --- actors -----------------------------------------------------------------------------------
 
     def start(self, name: str, function: Callable[[], None], *, cpu: int, level: Level = Level.TASK,
@@ -180,4 +191,5 @@ class Machine:
         self.scheduler = scheduler
         self.contexts = []
         self.violations = []
+        self.memory_port.unlinked.clear()
         self.context = Context("program", "program", 0, Level.TASK)

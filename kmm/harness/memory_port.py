@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kmm.harness.kinds import Kind
+from kmm.harness.places import place
+from kmm.harness.violation import Place, Violation
 from kmm_ext.memory import BusError, FrameState
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class MemoryPort:
         self.memory = machine.memory
         self.base = DIRECT_MAP_L5 if "LA57" in machine.spec.features else DIRECT_MAP_L4
         self.limit = machine.spec.frames << 12
+        self.unlinked: dict[int, Place] = {}
 
     def physical(self, addr: int) -> int:
         """Physical address of a direct-map address.
@@ -62,9 +65,27 @@ class MemoryPort:
     def _stored(self, pa: int, old: int, new: int) -> None:
         """An entry may have changed: what the walkers make of it belongs to the same event."""
         machine = self.machine
+        if old != new and self.memory.state(pa >> 12) == FrameState.TABLE:
+            self._relinked(old, new)
         machine.translations.after_store(pa, old, new)
         if machine.recorder is not None:
             machine.recorder.store(machine.context, pa, old, new)
+
+    def _relinked(self, old: int, new: int) -> None:
+        """Keep count of tables that nothing links any more and that are not free yet."""
+        for entry, gone in ((old, True), (new, False)):
+            pfn = (entry & 0x000F_FFFF_FFFF_F000) >> 12
+            if not entry & 1 or pfn >= self.memory.frames or self.memory.state(pfn) != FrameState.TABLE:
+                continue
+            if gone:
+                self.unlinked[pfn] = place(3)
+            else:
+                self.unlinked.pop(pfn, None)
+
+    def leaks(self) -> list[Violation]:
+        """Tables that were unlinked and never freed; asked when everything has ended."""
+        return [Violation("leak-at-quiescence", "the end", where, "a page table was unlinked and is never freed",
+                          {"pfn": pfn}) for pfn, where in self.unlinked.items()]
 
     def load(self, addr: int, size: int) -> int:
         """See :func:`kmm.hooks.load`."""
@@ -173,6 +194,7 @@ class MemoryPort:
             if self.memory.state(frame) == FrameState.FREE:
                 machine.assert_port.violate("double-free", "a frame is freed that is free already", pfn=frame)
             machine.translations.before_free(frame)
+            self.unlinked.pop(frame, None)
             self.memory.set_state(frame, FrameState.FREE)
         self.memory.poison(pfn, order)
         for frame in range(pfn, pfn + (1 << order)):

@@ -8,7 +8,7 @@ objects, the hardware by its own undo.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kmm.harness.context import Level
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kmm.harness.recorder import Recorder
     from kmm.harness.violation import Violation
     from kmm.linker import Kernel
+    from kmm_ext.explorer import Core
 
 __all__ = ["BootError", "World", "boot"]
 
@@ -49,6 +50,7 @@ class World:
     platform: Platform
     program: Program
     image: Image
+    seen: list[Violation] = field(default_factory=list)
 
     def reset(self) -> None:
         """Back to the moment after ``setup()``."""
@@ -67,18 +69,30 @@ class World:
             else:
                 machine.start(name, function, cpu=-1, level=Level.DEVICE)
 
-    def run_straight(self) -> list[Violation]:
-        """Run the actors one after the other, without a search; the violations."""
-        straight = Straight()
-        straight.run(lambda scheduler: self.start(scheduler))
-        self.finish()
-        return self.machine.violations
+    def at_end(self, core: Core, status: str) -> list[Violation]:
+        """Everything has ended, or is stuck: what that breaks.
 
-    def finish(self) -> None:
-        """Everything has ended: the scenario's own assertions and the checks at quiescence."""
+        :param core: the core that ran the execution.
+        :param status: ``"done"`` or ``"deadlock"``.
+        :return: violations of the rules about the end.
+        """
+        self.seen = list(self.machine.violations)
+        found = self.machine.deadlock(core.blocked_on) if status == "deadlock" else self._at_quiescence()
+        self.seen += found
+        return found
+
+    def _at_quiescence(self) -> list[Violation]:
+        machine = self.machine
+        leaks = machine.memory_port.leaks()
+        machine.begin_execution(Straight())
+        for violation in leaks:
+            machine.report(violation)
         if self.program.finish is not None:
-            self.program.finish()
-        self.machine.translations.at_quiescence()
+            finish = self.program.finish
+            straight = Straight()
+            machine.scheduler = straight
+            straight.run(lambda _: machine.start("finish", finish, cpu=0, task=self.platform.task(0)))
+        return list(machine.violations)
 
 
 def _straight(machine: Machine, function: Callable[[], None], name: str, task: Any, phase: str) -> None:
