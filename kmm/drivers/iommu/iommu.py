@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Port of drivers/iommu/iommu.c (Linux 7.2): groups, default domains and domains of a PASID.
 
-Reads CONFIG_IOMMU_DEFAULT_PASSTHROUGH: the only type of default domain that kmm has is identity (a
-paging domain needs ``drivers/iommu/generic_pt``).
+The kernel runs as if started with ``iommu.passthrough=1``, whatever CONFIG_IOMMU_DEFAULT_* says:
+identity is the only type of default domain here (a paging one needs ``drivers/iommu/generic_pt``).
 
 Leaves out: mapping and unmapping, DMA ownership, sysfs, replacing a domain, reserved regions,
 removal of devices, recovery from a device reset, domains without PASID other than the default one,
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 from kmm.c import Ptr, struct
 from kmm.drivers.iommu.iommu_priv import dev_iommu_ops
 from kmm.hooks import Unported
-from kmm.include.generated.autoconf import CONFIG_IOMMU_DEFAULT_PASSTHROUGH
 from kmm.include.linux.bug import WARN_ON, WARN_ON_ONCE
 from kmm.include.linux.compiler import WRITE_ONCE_FIELD
 from kmm.include.linux.device import bus_for_each_dev, device, dev_name
@@ -30,7 +29,6 @@ from kmm.include.linux.iommu import (
     IOMMU_COOKIE_SVA,
     IOMMU_DOMAIN_BLOCKED,
     IOMMU_DOMAIN_DMA,
-    IOMMU_DOMAIN_DMA_FQ,
     IOMMU_DOMAIN_IDENTITY,
     IOMMU_FIRST_GLOBAL_PASID,
     IOMMU_NO_PASID,
@@ -57,7 +55,8 @@ from kmm.include.linux.list import (
     list_for_each_entry_safe,
 )
 from kmm.include.linux.lockdep import lockdep_assert_held
-from kmm.include.linux.mutex import DEFINE_MUTEX, mutex, mutex_init, mutex_lock, mutex_unlock
+from kmm.include.linux.mutex import DEFINE_MUTEX, mutex_init, mutex_lock, mutex_unlock
+from kmm.include.linux.mutex import mutex as _mutex
 from kmm.include.linux.pci import dev_is_pci, pci_bus_type, to_pci_dev
 from kmm.include.linux.pci_ats import pci_max_pasids
 from kmm.include.linux.sched.mm import mmdrop
@@ -87,7 +86,7 @@ if TYPE_CHECKING:
 iommu_group_ida = DEFINE_IDA()
 iommu_global_pasid_ida = DEFINE_IDA()
 
-iommu_def_domain_type = IOMMU_DOMAIN_IDENTITY if CONFIG_IOMMU_DEFAULT_PASSTHROUGH else IOMMU_DOMAIN_DMA_FQ
+iommu_def_domain_type = IOMMU_DOMAIN_IDENTITY
 
 # Tags of the entries of group->pasid_array
 IOMMU_PASID_ARRAY_DOMAIN = 0
@@ -99,7 +98,7 @@ class iommu_group(struct):
 
     devices: list_head
     pasid_array: xarray
-    mutex: mutex
+    mutex: _mutex
     id: int
     default_domain: iommu_domain | None
     blocking_domain: iommu_domain | None

@@ -5,7 +5,7 @@ A call is one event on the whole array. Storing takes ``xa_lock`` in C for the t
 the event stands for; the ``__`` forms are for callers who hold it. Entries are NULL, objects or
 ``xa_mk_value`` numbers.
 
-Left out: marks, reservations, multi-index entries, iterating from the middle.
+Left out: marks, multi-index entries, iterating from the middle.
 """
 
 from __future__ import annotations
@@ -46,6 +46,21 @@ class xa_value(int):
     """A number stored in the place of a pointer."""
 
     __slots__ = ()
+
+
+class xa_tagged(struct):
+    """A pointer with a tag in its low bits."""
+
+    pointer: Ptr[Any]
+    tag: int
+
+
+class _zero_entry(struct):
+    """The type of :data:`XA_ZERO_ENTRY`."""
+
+
+#: What reserves an index: loads see NULL, insertions see that it is taken.
+XA_ZERO_ENTRY = _zero_entry()
 
 
 class xarray(struct):
@@ -118,6 +133,24 @@ def xa_is_value(entry: object) -> bool:
     return isinstance(entry, xa_value)
 
 
+def xa_tag_pointer(p: Any, tag: int) -> xa_tagged:
+    """An entry that holds a pointer and a tag (0, 1 or 3)."""
+    entry = xa_tagged()
+    entry.pointer = p
+    entry.tag = tag
+    return entry
+
+
+def xa_untag_pointer(entry: xa_tagged) -> Any:
+    """The pointer in an entry."""
+    return entry.pointer
+
+
+def xa_pointer_tag(entry: xa_tagged) -> int:
+    """The tag in an entry."""
+    return entry.tag
+
+
 def xa_is_err(entry: object) -> bool:
     """Whether the result of a call is an error."""
     return isinstance(entry, ErrPtr)
@@ -134,6 +167,11 @@ def _entries(xa: xarray) -> dict[int, Any]:
     return xa.entries
 
 
+def _visible(entry: Any) -> Any:
+    """What callers get to see: a reservation looks like NULL."""
+    return None if entry is XA_ZERO_ENTRY else entry
+
+
 def xa_empty(xa: xarray) -> bool:
     """Whether there is no entry."""
     hooks.read(xa, "entries")
@@ -143,7 +181,7 @@ def xa_empty(xa: xarray) -> bool:
 def xa_load(xa: xarray, index: int) -> Any:
     """The entry at an index, NULL if there is none."""
     hooks.read(xa, "entries")
-    return _entries(xa).get(index)
+    return _visible(_entries(xa).get(index))
 
 
 def __xa_store(xa: xarray, index: int, entry: Any, gfp: gfp_t) -> Any:
@@ -157,7 +195,7 @@ def __xa_store(xa: xarray, index: int, entry: Any, gfp: gfp_t) -> Any:
         entries.pop(index, None)
     else:
         entries[index] = entry
-    return old
+    return _visible(old)
 
 
 xa_store = __xa_store
@@ -166,7 +204,7 @@ xa_store = __xa_store
 def __xa_erase(xa: xarray, index: int) -> Any:
     """Remove an entry; the old one."""
     hooks.write(xa, "entries")
-    return _entries(xa).pop(index, None)
+    return _visible(_entries(xa).pop(index, None))
 
 
 xa_erase = __xa_erase
@@ -182,6 +220,13 @@ def xa_insert(xa: xarray, index: int, entry: Any, gfp: gfp_t) -> int:
         return -EBUSY
     entries[index] = entry
     return 0
+
+
+def xa_release(xa: xarray, index: int) -> None:
+    """Give a reserved index back; one that holds an entry stays."""
+    hooks.write(xa, "entries")
+    if _entries(xa).get(index) is XA_ZERO_ENTRY:
+        del xa.entries[index]
 
 
 def xa_cmpxchg(xa: xarray, index: int, old: Any, entry: Any, gfp: gfp_t) -> Any:
@@ -223,7 +268,8 @@ def xa_destroy(xa: xarray) -> None:
 def xa_for_each(xa: xarray) -> list[tuple[int, Any]]:
     """``xa_for_each(xa, index, entry)``: the pairs as they are now, by index. One event."""
     hooks.read(xa, "entries")
-    return sorted(_entries(xa).items(), key=lambda item: item[0])
+    return sorted(((index, entry) for index, entry in _entries(xa).items() if entry is not XA_ZERO_ENTRY),
+                  key=lambda item: item[0])
 
 
 def xa_for_each_range(xa: xarray, start: int, last: int) -> list[tuple[int, Any]]:
