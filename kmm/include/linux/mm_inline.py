@@ -37,4 +37,9 @@ def mm_tlb_flush_nested(mm: mm_struct) -> bool:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read  # noqa: E402
+from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read, atomic_set  # noqa: E402
+
+
+def init_tlb_flush_pending(mm: mm_struct) -> None:
+    """No gather is open in a new mm."""
+    atomic_set(mm.tlb_flush_pending, 0)
