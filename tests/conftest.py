@@ -13,7 +13,7 @@ from kmm import hooks
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_world import FakeWorld, Statics, hook_names, recorded  # noqa: E402
+from fake_world import FakeWorld, Statics, hook_names, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +40,14 @@ def world(bare_world: FakeWorld) -> FakeWorld:
     from kmm.arch.x86.include.asm.page_types import PAGE_OFFSET
     from kmm.include.linux.cpumask import set_cpu_online, set_cpu_possible
     from kmm.include.linux.kernel import SYSTEM_RUNNING, system_state
+    from kmm.include.linux.workqueue import workqueue_init, workqueue_init_early
 
     bare_world.page_offset = PAGE_OFFSET
     for cpu in range(bare_world.cpus):
         set_cpu_possible(cpu, True)
         set_cpu_online(cpu, True)
     system_state.value = SYSTEM_RUNNING
+    workqueue_init_early()
+    workqueue_init()
     bare_world.events.clear()
     return bare_world

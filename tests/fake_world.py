@@ -26,6 +26,8 @@ SOFTIRQ_OFFSET = 1 << 8
 POISON = 0xAA
 #: Hooks with which scenarios play programs and devices; they need the machine's own MMU.
 FOR_SCENARIOS = ("access", "dma")
+#: Frees: events of the allocator on an object that may be free already.
+FREES = ("kfree", "kvfree", "kmem_cache_free")
 LINUX = ("kmm.mm", "kmm.include", "kmm.arch", "kmm.kernel", "kmm.drivers", "kmm.init", "kmm.lib")
 
 
@@ -202,6 +204,8 @@ class FakeWorld:
 
     def mutates(self, obj: object, what: str, writes: tuple[object, ...],
                 reads: tuple[object, ...] = ()) -> None:
+        if what in FREES:
+            return  # the allocator itself reports a second free
         for touched in (*writes, *reads):
             self._alive(touched, what)
 

@@ -194,7 +194,7 @@ def cancel_work_sync(work: work_struct) -> bool:
     :context: may sleep.
     """
     ret = cancel_work(work)
-    w = work.worker
+    w: worker | None = work.worker
     if w is not None and ret:
         w = w.previous
     if w is not None and not __over(w):

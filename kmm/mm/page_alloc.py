@@ -43,11 +43,14 @@ from kmm.include.linux.mm import (
     folio_order,
     put_page_testzero,
     set_page_count,
-    set_page_private,
 )
-from kmm.include.linux.mm_types import folio, page
+from kmm.include.linux.mm_types import folio, page, set_page_private
 from kmm.include.linux.mmdebug import VM_BUG_ON_PAGE
 from kmm.include.linux.page_flags import (
+    PageCompound,
+    PageHead,
+    PageTable,
+    PageTail,
     PG_active,
     PG_hwpoison,
     PG_locked,
@@ -58,16 +61,13 @@ from kmm.include.linux.page_flags import (
     PG_reserved,
     PG_unevictable,
     PG_writeback,
-    PageCompound,
-    PageHead,
-    PageTable,
-    PageTail,
     __SetPageHead,
     clear_compound_head,
     page_folio,
     page_has_type,
     set_compound_head,
 )
+from kmm.include.linux.pagevec import folio_batch, folio_batch_reinit
 from kmm.include.linux.percpu import DEFINE_PER_CPU, per_cpu_ptr, this_cpu_ptr
 from kmm.include.linux.poison import LIST_POISON1, LIST_POISON2
 from kmm.include.linux.types import gfp_t
@@ -504,6 +504,14 @@ def free_frozen_pages(page: page, order: int) -> None:
 def free_unref_folio(folio: folio) -> None:
     """Take back a folio whose reference count is 0."""
     __free_frozen_pages(folio.page, folio_order(folio))
+
+
+def free_unref_folios(folios: folio_batch) -> None:
+    """Free the folios of a batch, none of which has references, and empty the batch."""
+    for i in range(folios.nr):
+        folio = folios.folios[i]
+        free_frozen_pages(folio.page, folio_order(folio))
+    folio_batch_reinit(folios)
 
 
 def __free_pages(page: page, order: int) -> None:

@@ -23,12 +23,12 @@ def BIT_MASK(nr: int) -> int:
     return 1 << (nr % BITS_PER_LONG)
 
 
-def GENMASK(h: int, l: int) -> int:  # noqa: E741 - the kernel's name
+def GENMASK(h: int, l: int) -> int:
     """Bits *h* down to *l*, both included, as ``unsigned long``."""
     return (ULONG_MAX << l) & (ULONG_MAX >> (BITS_PER_LONG - 1 - h)) & ULONG_MAX
 
 
-def GENMASK_ULL(h: int, l: int) -> int:  # noqa: E741 - the kernel's name
+def GENMASK_ULL(h: int, l: int) -> int:
     """Bits *h* down to *l*, both included, as ``unsigned long long``."""
     return GENMASK(h, l)
 

@@ -4,6 +4,34 @@
 from __future__ import annotations
 
 from kmm.include.linux.gfp_types import (
+    __GFP_ACCOUNT,
+    __GFP_COMP,
+    __GFP_DIRECT_RECLAIM,
+    __GFP_DMA,
+    __GFP_DMA32,
+    __GFP_FS,
+    __GFP_HARDWALL,
+    __GFP_HIGH,
+    __GFP_HIGHMEM,
+    __GFP_IO,
+    __GFP_KSWAPD_RECLAIM,
+    __GFP_MEMALLOC,
+    __GFP_MOVABLE,
+    __GFP_NO_OBJ_EXT,
+    __GFP_NOFAIL,
+    __GFP_NOLOCKDEP,
+    __GFP_NOMEMALLOC,
+    __GFP_NORETRY,
+    __GFP_NOWARN,
+    __GFP_RECLAIM,
+    __GFP_RECLAIMABLE,
+    __GFP_RETRY_MAYFAIL,
+    __GFP_SKIP_KASAN,
+    __GFP_SKIP_ZERO,
+    __GFP_THISNODE,
+    __GFP_WRITE,
+    __GFP_ZERO,
+    __GFP_ZEROTAGS,
     GFP_ATOMIC,
     GFP_DMA,
     GFP_DMA32,
@@ -18,34 +46,6 @@ from kmm.include.linux.gfp_types import (
     GFP_TRANSHUGE_LIGHT,
     GFP_USER,
     GFP_ZONEMASK,
-    __GFP_ACCOUNT,
-    __GFP_COMP,
-    __GFP_DIRECT_RECLAIM,
-    __GFP_DMA,
-    __GFP_DMA32,
-    __GFP_FS,
-    __GFP_HARDWALL,
-    __GFP_HIGH,
-    __GFP_HIGHMEM,
-    __GFP_IO,
-    __GFP_KSWAPD_RECLAIM,
-    __GFP_MEMALLOC,
-    __GFP_MOVABLE,
-    __GFP_NOFAIL,
-    __GFP_NOLOCKDEP,
-    __GFP_NOMEMALLOC,
-    __GFP_NORETRY,
-    __GFP_NOWARN,
-    __GFP_NO_OBJ_EXT,
-    __GFP_RECLAIM,
-    __GFP_RECLAIMABLE,
-    __GFP_RETRY_MAYFAIL,
-    __GFP_SKIP_KASAN,
-    __GFP_SKIP_ZERO,
-    __GFP_THISNODE,
-    __GFP_WRITE,
-    __GFP_ZERO,
-    __GFP_ZEROTAGS,
 )
 from kmm.include.linux.types import gfp_t
 
@@ -86,8 +86,8 @@ def free_page(addr: int) -> None:
 
 
 # Declared here, defined in mm/page_alloc.c:
-from kmm.include.linux.mm_types import page  # noqa: E402
-from kmm.mm.page_alloc import (  # noqa: E402
+from kmm.include.linux.mm_types import page
+from kmm.mm.page_alloc import (
     __free_pages,
     __get_free_pages,
     alloc_pages,

@@ -44,12 +44,10 @@ def ida_alloc_range(ida: ida, min: int, max: int, gfp: gfp_t) -> int:
     hooks.write(ida, "ids")
     if ida.ids is None:
         ida.ids = {}
-    if max > INT_MAX:
-        max = INT_MAX
     id = min
     while id in ida.ids:
         id += 1
-    if id > max:
+    if id > max or id > INT_MAX:
         return -ENOSPC
     ida.ids[id] = None
     return id

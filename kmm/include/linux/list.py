@@ -490,9 +490,9 @@ class hlist_for_each_entry(Generic[S]):
 
 
 # Declared here, defined in lib/list_debug.c:
-from kmm.lib.list_debug import (  # noqa: E402
+from kmm.lib.list_debug import (
     __list_add_valid_or_report as __list_add_valid_or_report,
 )
-from kmm.lib.list_debug import (  # noqa: E402
+from kmm.lib.list_debug import (
     __list_del_entry_valid_or_report as __list_del_entry_valid_or_report,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kmm import hooks
 from kmm.c import struct
+from kmm.include.linux.list import __hlist_del as __hlist_del
 from kmm.include.linux.list import (
     __list_add,
     __list_del_entry,
@@ -19,11 +20,9 @@ from kmm.include.linux.list import (
     list_add_tail,
     list_for_each_entry,
 )
-from kmm.include.linux.list import __hlist_del as __hlist_del
 from kmm.include.linux.poison import LIST_POISON2
 
 if TYPE_CHECKING:
-    from kmm.include.linux.srcu import srcu_struct
     from kmm.include.linux.types import hlist_head, hlist_node, list_head
 
 S = TypeVar("S", bound=struct)

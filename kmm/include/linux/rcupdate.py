@@ -85,13 +85,13 @@ def init_rcu_head(head: struct) -> None:
 
 
 # Declared here, defined there:
-from kmm.include.linux.preempt import preempt_disable, preempt_enable  # noqa: E402
-from kmm.include.linux.types import callback_head as callback_head  # noqa: E402
-from kmm.include.linux.types import rcu_head as rcu_head  # noqa: E402
-from kmm.kernel.rcu.tree import call_rcu as call_rcu  # noqa: E402
-from kmm.kernel.rcu.tree import kfree_rcu as kfree_rcu  # noqa: E402
-from kmm.kernel.rcu.tree import kvfree_rcu as kvfree_rcu  # noqa: E402
-from kmm.kernel.rcu.tree import rcu_barrier as rcu_barrier  # noqa: E402
-from kmm.kernel.rcu.tree import rcu_init as rcu_init  # noqa: E402
-from kmm.kernel.rcu.tree import synchronize_rcu as synchronize_rcu  # noqa: E402
-from kmm.kernel.rcu.tree import synchronize_rcu_expedited as synchronize_rcu_expedited  # noqa: E402
+from kmm.include.linux.preempt import preempt_disable, preempt_enable
+from kmm.include.linux.types import callback_head as callback_head
+from kmm.include.linux.types import rcu_head as rcu_head
+from kmm.kernel.rcu.tree import call_rcu as call_rcu
+from kmm.kernel.rcu.tree import kfree_rcu as kfree_rcu
+from kmm.kernel.rcu.tree import kvfree_rcu as kvfree_rcu
+from kmm.kernel.rcu.tree import rcu_barrier as rcu_barrier
+from kmm.kernel.rcu.tree import rcu_init as rcu_init
+from kmm.kernel.rcu.tree import synchronize_rcu as synchronize_rcu
+from kmm.kernel.rcu.tree import synchronize_rcu_expedited as synchronize_rcu_expedited

@@ -75,10 +75,10 @@ def on_each_cpu_cond(cond_func: smp_cond_func_t, func: smp_call_func_t, info: ob
 
 
 # Declared here, defined there:
-from kmm.include.linux.cpumask import cpu_online_mask, cpumask  # noqa: E402
-from kmm.kernel.smp import kick_all_cpus_sync as kick_all_cpus_sync  # noqa: E402
-from kmm.kernel.smp import on_each_cpu_cond_mask as on_each_cpu_cond_mask  # noqa: E402
-from kmm.kernel.smp import smp_call_function as smp_call_function  # noqa: E402
-from kmm.kernel.smp import smp_call_function_any as smp_call_function_any  # noqa: E402
-from kmm.kernel.smp import smp_call_function_many as smp_call_function_many  # noqa: E402
-from kmm.kernel.smp import smp_call_function_single as smp_call_function_single  # noqa: E402
+from kmm.include.linux.cpumask import cpu_online_mask, cpumask
+from kmm.kernel.smp import kick_all_cpus_sync as kick_all_cpus_sync
+from kmm.kernel.smp import on_each_cpu_cond_mask as on_each_cpu_cond_mask
+from kmm.kernel.smp import smp_call_function as smp_call_function
+from kmm.kernel.smp import smp_call_function_any as smp_call_function_any
+from kmm.kernel.smp import smp_call_function_many as smp_call_function_many
+from kmm.kernel.smp import smp_call_function_single as smp_call_function_single

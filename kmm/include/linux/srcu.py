@@ -52,8 +52,8 @@ def srcu_dereference(obj: struct, field: str, ssp: srcu_struct) -> Any:
 
 
 # Declared here, defined in kernel/rcu/srcutree.c:
-from kmm.kernel.rcu.srcutree import call_srcu as call_srcu  # noqa: E402
-from kmm.kernel.rcu.srcutree import srcu_barrier as srcu_barrier  # noqa: E402
-from kmm.kernel.rcu.srcutree import srcu_read_lock as srcu_read_lock  # noqa: E402
-from kmm.kernel.rcu.srcutree import srcu_read_unlock as srcu_read_unlock  # noqa: E402
-from kmm.kernel.rcu.srcutree import synchronize_srcu as synchronize_srcu  # noqa: E402
+from kmm.kernel.rcu.srcutree import call_srcu as call_srcu
+from kmm.kernel.rcu.srcutree import srcu_barrier as srcu_barrier
+from kmm.kernel.rcu.srcutree import srcu_read_lock as srcu_read_lock
+from kmm.kernel.rcu.srcutree import srcu_read_unlock as srcu_read_unlock
+from kmm.kernel.rcu.srcutree import synchronize_srcu as synchronize_srcu

@@ -7,7 +7,7 @@ and the other lock types live with their operations, as in C.
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - read by kmm.c when it lays out structs
+from collections.abc import Callable
 from typing import NewType
 
 from kmm.c import Ptr, struct

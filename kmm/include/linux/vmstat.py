@@ -43,7 +43,7 @@ def dec_node_page_state(page: object, idx: int) -> None:
 
 
 # Declared here, defined there:
-from kmm.include.linux.mm import folio_nr_pages  # noqa: E402
-from kmm.mm.vmstat import global_node_page_state as global_node_page_state  # noqa: E402
-from kmm.mm.vmstat import mod_node_page_state as mod_node_page_state  # noqa: E402
-from kmm.mm.vmstat import node_page_state as node_page_state  # noqa: E402
+from kmm.include.linux.mm import folio_nr_pages
+from kmm.mm.vmstat import global_node_page_state as global_node_page_state
+from kmm.mm.vmstat import mod_node_page_state as mod_node_page_state
+from kmm.mm.vmstat import node_page_state as node_page_state

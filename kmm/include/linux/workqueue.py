@@ -7,7 +7,7 @@ pass before the work runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - read by kmm.c when it lays out structs
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kmm.c import Ptr, container_of, struct
@@ -119,22 +119,22 @@ def schedule_delayed_work(dwork: delayed_work, delay: int) -> bool:
 
 
 # Declared here, defined in kernel/workqueue.c:
-from kmm.include.linux.bitops import test_bit  # noqa: E402
-from kmm.kernel.workqueue import __flush_workqueue as __flush_workqueue  # noqa: E402
-from kmm.kernel.workqueue import alloc_ordered_workqueue as alloc_ordered_workqueue  # noqa: E402
-from kmm.kernel.workqueue import alloc_workqueue as alloc_workqueue  # noqa: E402
-from kmm.kernel.workqueue import cancel_delayed_work as cancel_delayed_work  # noqa: E402
-from kmm.kernel.workqueue import cancel_delayed_work_sync as cancel_delayed_work_sync  # noqa: E402
-from kmm.kernel.workqueue import cancel_work as cancel_work  # noqa: E402
-from kmm.kernel.workqueue import cancel_work_sync as cancel_work_sync  # noqa: E402
-from kmm.kernel.workqueue import destroy_workqueue as destroy_workqueue  # noqa: E402
-from kmm.kernel.workqueue import flush_delayed_work as flush_delayed_work  # noqa: E402
-from kmm.kernel.workqueue import flush_work as flush_work  # noqa: E402
-from kmm.kernel.workqueue import flush_workqueue as flush_workqueue  # noqa: E402
-from kmm.kernel.workqueue import queue_work_on as queue_work_on  # noqa: E402
-from kmm.kernel.workqueue import system_dfl_wq as system_dfl_wq  # noqa: E402
-from kmm.kernel.workqueue import system_percpu_wq as system_percpu_wq  # noqa: E402
-from kmm.kernel.workqueue import system_unbound_wq as system_unbound_wq  # noqa: E402
-from kmm.kernel.workqueue import system_wq as system_wq  # noqa: E402
-from kmm.kernel.workqueue import workqueue_init as workqueue_init  # noqa: E402
-from kmm.kernel.workqueue import workqueue_init_early as workqueue_init_early  # noqa: E402
+from kmm.include.linux.bitops import test_bit
+from kmm.kernel.workqueue import __flush_workqueue as __flush_workqueue
+from kmm.kernel.workqueue import alloc_ordered_workqueue as alloc_ordered_workqueue
+from kmm.kernel.workqueue import alloc_workqueue as alloc_workqueue
+from kmm.kernel.workqueue import cancel_delayed_work as cancel_delayed_work
+from kmm.kernel.workqueue import cancel_delayed_work_sync as cancel_delayed_work_sync
+from kmm.kernel.workqueue import cancel_work as cancel_work
+from kmm.kernel.workqueue import cancel_work_sync as cancel_work_sync
+from kmm.kernel.workqueue import destroy_workqueue as destroy_workqueue
+from kmm.kernel.workqueue import flush_delayed_work as flush_delayed_work
+from kmm.kernel.workqueue import flush_work as flush_work
+from kmm.kernel.workqueue import flush_workqueue as flush_workqueue
+from kmm.kernel.workqueue import queue_work_on as queue_work_on
+from kmm.kernel.workqueue import system_dfl_wq as system_dfl_wq
+from kmm.kernel.workqueue import system_percpu_wq as system_percpu_wq
+from kmm.kernel.workqueue import system_unbound_wq as system_unbound_wq
+from kmm.kernel.workqueue import system_wq as system_wq
+from kmm.kernel.workqueue import workqueue_init as workqueue_init
+from kmm.kernel.workqueue import workqueue_init_early as workqueue_init_early

@@ -81,4 +81,4 @@ def rcu_init() -> None:
 
 
 # Declared there, defined here:
-from kmm.include.linux.slab import kfree  # noqa: E402
+from kmm.include.linux.slab import kfree
