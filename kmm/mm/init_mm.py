@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 
-
 def __init_mm() -> mm_struct:
     """The initialiser of ``init_mm``."""
     mm = mm_struct.zeroed()
@@ -22,9 +21,9 @@ def __init_mm() -> mm_struct:
     return mm
 
 
-from kmm.include.linux.mm_types import mm_struct  # noqa: E402
-from kmm.include.linux.mutex import mutex_init  # noqa: E402
-from kmm.include.linux.rwsem import init_rwsem  # noqa: E402
-from kmm.include.linux.spinlock import spin_lock_init  # noqa: E402
+from kmm.include.linux.mm_types import mm_struct
+from kmm.include.linux.mutex import mutex_init
+from kmm.include.linux.rwsem import init_rwsem
+from kmm.include.linux.spinlock import spin_lock_init
 
 init_mm: mm_struct = __init_mm()

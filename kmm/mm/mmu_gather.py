@@ -389,7 +389,7 @@ def tlb_finish_mmu(tlb: mmu_gather) -> None:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.asm_generic.tlb import (  # noqa: E402
+from kmm.include.asm_generic.tlb import (
     __tlb_reset_range,
     mmu_gather,
     tlb_change_page_size,
@@ -397,19 +397,19 @@ from kmm.include.asm_generic.tlb import (  # noqa: E402
     tlb_needs_table_invalidate,
     tlb_update_vma_flags,
 )
-from kmm.include.linux.gfp import __get_free_page, free_page, free_pages  # noqa: E402
-from kmm.include.linux.hugetlb import hstate_vma, huge_page_size  # noqa: E402
-from kmm.include.linux.mm import (  # noqa: E402
+from kmm.include.linux.gfp import __get_free_page, free_page, free_pages
+from kmm.include.linux.hugetlb import hstate_vma, huge_page_size
+from kmm.include.linux.mm import (
     is_vm_hugetlb_page,
     page_poisoning_enabled_static,
     want_init_on_free,
 )
-from kmm.include.linux.mm_inline import (  # noqa: E402
+from kmm.include.linux.mm_inline import (
     dec_tlb_flush_pending,
     inc_tlb_flush_pending,
     mm_tlb_flush_nested,
 )
-from kmm.include.linux.mm_types import (  # noqa: E402
+from kmm.include.linux.mm_types import (
     ENCODED_PAGE_BIT_DELAY_RMAP,
     ENCODED_PAGE_BIT_NR_PAGES_NEXT,
     encode_nr_pages,
@@ -419,13 +419,13 @@ from kmm.include.linux.mm_types import (  # noqa: E402
     encoded_page_ptr,
     ptdesc,
 )
-from kmm.include.linux.mmdebug import VM_BUG_ON, VM_BUG_ON_PAGE, VM_WARN_ON, VM_WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.page_flags import folio_page, page_folio  # noqa: E402
-from kmm.include.linux.rcupdate import call_rcu, synchronize_rcu  # noqa: E402
-from kmm.include.linux.rmap import folio_remove_rmap_ptes  # noqa: E402
-from kmm.include.linux.sched import cond_resched  # noqa: E402
-from kmm.include.linux.smp import smp_call_function  # noqa: E402
-from kmm.mm.swap_state import free_pages_and_swap_cache  # noqa: E402
+from kmm.include.linux.mmdebug import VM_BUG_ON, VM_BUG_ON_PAGE, VM_WARN_ON, VM_WARN_ON_ONCE
+from kmm.include.linux.page_flags import folio_page, page_folio
+from kmm.include.linux.rcupdate import call_rcu, synchronize_rcu
+from kmm.include.linux.rmap import folio_remove_rmap_ptes
+from kmm.include.linux.sched import cond_resched
+from kmm.include.linux.smp import smp_call_function
+from kmm.mm.swap_state import free_pages_and_swap_cache
 
 if not CONFIG_MMU_GATHER_NO_GATHER:
     from kmm.include.asm_generic.tlb import (

@@ -246,7 +246,8 @@ def pte_offset_map_lock(mm: mm_struct, pmd: pmd_ptr,
 
 
 # Included first in C:
-from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgalloc import pte_free
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_clear,
     pgd_clear,
     pmd_bad,
@@ -263,23 +264,20 @@ from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
     pud_trans_huge,
     pudp_huge_get_and_clear,
 )
-from kmm.arch.x86.include.asm.pgtable_64 import p4d_ERROR, pgd_ERROR, pmd_ERROR, pud_ERROR  # noqa: E402
-from kmm.include.linux.bug import BUG_ON  # noqa: E402
-from kmm.include.linux.huge_mm import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64 import p4d_ERROR, pgd_ERROR, pmd_ERROR, pud_ERROR
+from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL, flush_tlb_page, flush_tlb_range
+from kmm.include.linux.bug import BUG_ON
+from kmm.include.linux.huge_mm import (
     HPAGE_PMD_MASK,
     HPAGE_PMD_SIZE,
     HPAGE_PUD_MASK,
     HPAGE_PUD_SIZE,
 )
-from kmm.include.linux.mm_types import page, ptdesc  # noqa: E402
-from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pte_free  # noqa: E402
-from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL, flush_tlb_page, flush_tlb_range  # noqa: E402
-from kmm.include.linux.init import core_initcall  # noqa: E402
-from kmm.include.linux.iommu import iommu_sva_invalidate_kva_range  # noqa: E402
-from kmm.include.linux.irqflags import local_irq_restore, local_irq_save  # noqa: E402
-from kmm.include.linux.kernel import SYSTEM_BOOTING, system_state  # noqa: E402
-from kmm.include.linux.list import (  # noqa: E402
+from kmm.include.linux.init import core_initcall
+from kmm.include.linux.iommu import iommu_sva_invalidate_kva_range
+from kmm.include.linux.irqflags import local_irq_restore, local_irq_save
+from kmm.include.linux.kernel import SYSTEM_BOOTING, system_state
+from kmm.include.linux.list import (
     INIT_LIST_HEAD,
     LIST_HEAD,
     list_add,
@@ -288,7 +286,7 @@ from kmm.include.linux.list import (  # noqa: E402
     list_for_each_entry_safe,
     list_splice_tail_init,
 )
-from kmm.include.linux.mm import (  # noqa: E402
+from kmm.include.linux.mm import (
     __pagetable_free,
     pmd_huge_pte,
     pmd_lockptr,
@@ -296,22 +294,24 @@ from kmm.include.linux.mm import (  # noqa: E402
     pte_unmap_unlock,
     set_pmd_huge_pte,
 )
-from kmm.include.linux.pgtable import (  # noqa: E402
+from kmm.include.linux.mm_types import page, ptdesc
+from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE
+from kmm.include.linux.pgtable import (
     __pte_map,
     flush_pmd_tlb_range,
     flush_pud_tlb_range,
     pmd_same,
     pmdp_get_lockless,
 )
-from kmm.include.linux.rcupdate import call_rcu, rcu_read_lock, rcu_read_unlock  # noqa: E402
-from kmm.include.linux.spinlock import (  # noqa: E402
+from kmm.include.linux.rcupdate import call_rcu, rcu_read_lock, rcu_read_unlock
+from kmm.include.linux.spinlock import (
     assert_spin_locked,
     spin_lock,
     spin_lock_init,
     spin_unlock,
     spinlock_t,
 )
-from kmm.include.linux.workqueue import INIT_WORK, schedule_work, work_struct  # noqa: E402
+from kmm.include.linux.workqueue import INIT_WORK, schedule_work, work_struct
 
 if CONFIG_ASYNC_KERNEL_PGTABLE_FREE:
     class __kernel_pgtable_work(struct):

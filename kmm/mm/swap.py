@@ -45,8 +45,8 @@ def folios_put_refs(folios: folio_batch, refs: list[int] | None) -> None:
 
 
 # Declared in mm/internal.h:
-from kmm.include.linux.mm import compound_order, folio_ref_sub_and_test  # noqa: E402
-from kmm.include.linux.mm_types import folio  # noqa: E402
-from kmm.include.linux.page_flags import PGTY_hugetlb  # noqa: E402
-from kmm.include.linux.pagevec import folio_batch, folio_batch_reinit  # noqa: E402
-from kmm.mm.page_alloc import free_frozen_pages, free_unref_folios  # noqa: E402
+from kmm.include.linux.mm import compound_order, folio_ref_sub_and_test
+from kmm.include.linux.mm_types import folio
+from kmm.include.linux.page_flags import PGTY_hugetlb
+from kmm.include.linux.pagevec import folio_batch, folio_batch_reinit
+from kmm.mm.page_alloc import free_frozen_pages, free_unref_folios

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 
-
 def free_swap_cache(folio: folio) -> None:
     """Nothing is in the swap cache."""
 
@@ -51,19 +50,19 @@ def free_pages_and_swap_cache(pages: list[Any], nr: int) -> None:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.linux.mm import folio_put  # noqa: E402
-from kmm.include.linux.mm_types import (  # noqa: E402
+from kmm.include.linux.mm import folio_put
+from kmm.include.linux.mm_types import (
     ENCODED_PAGE_BIT_NR_PAGES_NEXT,
     encoded_nr_pages,
     encoded_page_flags,
     encoded_page_ptr,
     folio,
 )
-from kmm.include.linux.page_flags import page_folio  # noqa: E402
-from kmm.include.linux.pagevec import (  # noqa: E402
+from kmm.include.linux.page_flags import page_folio
+from kmm.include.linux.pagevec import (
     FOLIO_BATCH_SIZE,
     folio_batch,
     folio_batch_add,
     folio_batch_init,
 )
-from kmm.mm.swap import folios_put_refs  # noqa: E402
+from kmm.mm.swap import folios_put_refs

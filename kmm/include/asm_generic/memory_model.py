@@ -31,4 +31,4 @@ def pfn_valid(pfn: int) -> bool:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.linux.mm_types import page, struct_page_of  # noqa: E402
+from kmm.include.linux.mm_types import page, struct_page_of

@@ -196,9 +196,9 @@ def __pgd_free(mm: mm_struct, pgd: pgd_ptr) -> None:
 
 
 # Included first in C:
-from kmm.include.linux.bug import BUG_ON  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable_64 import mm_p4d_folded  # noqa: E402
-from kmm.include.linux.mm import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64 import mm_p4d_folded
+from kmm.include.linux.bug import BUG_ON
+from kmm.include.linux.mm import (
     pagetable_alloc,
     pagetable_dtor_free,
     pagetable_free,
@@ -211,5 +211,5 @@ from kmm.include.linux.mm import (  # noqa: E402
     ptdesc_set_kernel,
     virt_to_ptdesc,
 )
-from kmm.include.linux.mm_types import page_ptdesc, ptdesc_page  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
+from kmm.include.linux.mm_types import page_ptdesc, ptdesc_page
+from kmm.mm.init_mm import init_mm

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         pud_ptr,
     )
     from kmm.include.linux.hugetlb import hstate
-    from kmm.include.linux.mm_types import encoded_page, mm_struct, page, ptdesc, vm_area_struct
+    from kmm.include.linux.mm_types import mm_struct, page, ptdesc, vm_area_struct
 
 if CONFIG_MMU_GATHER_TABLE_FREE:
     class mmu_table_batch(struct):
@@ -455,14 +455,14 @@ if CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING:
 
 
 # Included first in C, or declared here and defined there:
-from kmm.arch.x86.include.asm.page_types import TASK_SIZE  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import (  # noqa: E402
+from kmm.arch.x86.include.asm.page_types import TASK_SIZE
+from kmm.arch.x86.include.asm.pgalloc import (
     __p4d_free_tlb,
     __pmd_free_tlb,
     __pte_free_tlb,
     __pud_free_tlb,
 )
-from kmm.arch.x86.include.asm.pgtable_64_types import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64_types import (
     P4D_SHIFT,
     P4D_SIZE,
     PMD_SHIFT,
@@ -471,10 +471,10 @@ from kmm.arch.x86.include.asm.pgtable_64_types import (  # noqa: E402
     PUD_SHIFT,
     PUD_SIZE,
 )
-from kmm.arch.x86.include.asm.tlbflush import flush_tlb_mm, flush_tlb_range  # noqa: E402
-from kmm.include.asm_generic.cacheflush import flush_cache_range  # noqa: E402
-from kmm.include.linux.hugetlb import huge_page_size  # noqa: E402
-from kmm.include.linux.mm import (  # noqa: E402
+from kmm.arch.x86.include.asm.tlbflush import flush_tlb_mm, flush_tlb_range
+from kmm.include.asm_generic.cacheflush import flush_cache_range
+from kmm.include.linux.hugetlb import huge_page_size
+from kmm.include.linux.mm import (
     VM_EXEC,
     VM_HUGETLB,
     VM_MIXEDMAP,
@@ -483,10 +483,10 @@ from kmm.include.linux.mm import (  # noqa: E402
     pagetable_dtor,
     pagetable_dtor_free,
 )
-from kmm.include.linux.mm_types import ptdesc_page  # noqa: E402
-from kmm.include.linux.mm_types import vm_area_struct as vm_area_struct_  # noqa: E402
-from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
-from kmm.mm.mmu_gather import tlb_flush_mmu as tlb_flush_mmu  # noqa: E402
+from kmm.include.linux.mm_types import ptdesc_page
+from kmm.include.linux.mm_types import vm_area_struct as vm_area_struct_
+from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE
+from kmm.mm.mmu_gather import tlb_flush_mmu as tlb_flush_mmu
 
 if not CONFIG_MMU_GATHER_NO_RANGE and CONFIG_KMM_ARCH_TLB_FLUSH:
     from kmm.arch.x86.include.asm.tlb import tlb_flush

@@ -52,8 +52,8 @@ def pmd_trans_huge_lock(pmd: pmd_ptr, vma: vm_area_struct) -> spinlock_t | None:
 
 
 # Included first in C:
-from kmm.arch.x86.include.asm.pgtable import pmd_trans_huge as pmd_trans_huge  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable import pud_trans_huge as pud_trans_huge  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable import pmd_none, pmd_present  # noqa: E402
-from kmm.include.linux.mm import pmd_lock  # noqa: E402
-from kmm.include.linux.spinlock import spin_unlock  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import pmd_none, pmd_present
+from kmm.arch.x86.include.asm.pgtable import pmd_trans_huge as pmd_trans_huge
+from kmm.arch.x86.include.asm.pgtable import pud_trans_huge as pud_trans_huge
+from kmm.include.linux.mm import pmd_lock
+from kmm.include.linux.spinlock import spin_unlock

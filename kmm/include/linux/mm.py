@@ -683,7 +683,18 @@ def page_size(page: page) -> int:
 folio_t = folio
 
 # Included first in C, or declared here and defined there:
-from kmm.include.linux.atomic import (  # noqa: E402
+from kmm.arch.x86.include.asm.page import page_to_pfn as page_to_pfn
+from kmm.arch.x86.include.asm.page import page_to_virt, virt_to_page
+from kmm.arch.x86.include.asm.page import pfn_to_page as pfn_to_page
+from kmm.arch.x86.include.asm.pgtable import (
+    p4d_none,
+    p4d_offset,
+    pgd_none,
+    pmd_none,
+    pmd_page,
+    pud_none,
+)
+from kmm.include.linux.atomic import (
     atomic_add,
     atomic_dec_and_test,
     atomic_inc,
@@ -695,9 +706,11 @@ from kmm.include.linux.atomic import (  # noqa: E402
     atomic_set,
     atomic_sub_and_test,
 )
-from kmm.include.linux.bitops import clear_bit, set_bit, test_bit  # noqa: E402
-from kmm.include.linux.bug import WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.mm_types import (  # noqa: E402
+from kmm.include.linux.bitops import clear_bit, set_bit, test_bit
+from kmm.include.linux.bug import WARN_ON_ONCE
+from kmm.include.linux.gfp import __free_pages, alloc_pages
+from kmm.include.linux.gfp_types import __GFP_COMP
+from kmm.include.linux.mm_types import (
     mm_struct,
     page,
     page_ptdesc,
@@ -707,44 +720,31 @@ from kmm.include.linux.mm_types import (  # noqa: E402
     ptdesc_pmd_pts_init,
     vm_area_struct,
 )
-from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE  # noqa: E402
-from kmm.include.linux.page_flags import (  # noqa: E402
+from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE
+from kmm.include.linux.page_flags import (
     __folio_clear_pgtable,
     __folio_set_pgtable,
     compound_head,
     page_folio,
 )
-from kmm.include.linux.spinlock import spin_lock, spin_lock_init, spin_unlock, spinlock_t  # noqa: E402
-from kmm.arch.x86.include.asm.page import page_to_pfn as page_to_pfn  # noqa: E402
-from kmm.arch.x86.include.asm.page import page_to_virt, virt_to_page  # noqa: E402
-from kmm.arch.x86.include.asm.page import pfn_to_page as pfn_to_page  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
-    p4d_none,
-    p4d_offset,
-    pgd_none,
-    pmd_none,
-    pmd_page,
-    pud_none,
-)
-from kmm.include.linux.gfp import __free_pages, alloc_pages  # noqa: E402
-from kmm.include.linux.gfp_types import __GFP_COMP  # noqa: E402
-from kmm.include.linux.pgtable import (  # noqa: E402
+from kmm.include.linux.pgtable import (
     mm_pmd_folded,
     mm_pud_folded,
     pmd_offset,
     pte_offset_kernel,
     pud_offset,
 )
-from kmm.include.linux.pgtable import pte_unmap as pte_unmap  # noqa: E402
-from kmm.include.linux.vmstat import NR_PAGETABLE, lruvec_stat_add_folio, lruvec_stat_sub_folio  # noqa: E402
-from kmm.mm.init_mm import init_mm as init_mm  # noqa: E402
-from kmm.mm.memory import __p4d_alloc, __pmd_alloc, __pte_alloc, __pte_alloc_kernel, __pud_alloc  # noqa: E402
-from kmm.mm.memory import handle_mm_fault as handle_mm_fault  # noqa: E402
-from kmm.mm.pgtable_generic import __pte_offset_map  # noqa: E402
-from kmm.mm.pgtable_generic import pte_offset_map_lock as pte_offset_map_lock  # noqa: E402
-from kmm.mm.pgtable_generic import pte_offset_map_ro_nolock as pte_offset_map_ro_nolock  # noqa: E402
-from kmm.mm.pgtable_generic import pte_offset_map_rw_nolock as pte_offset_map_rw_nolock  # noqa: E402
-from kmm.mm.swap import __folio_put  # noqa: E402
+from kmm.include.linux.pgtable import pte_unmap as pte_unmap
+from kmm.include.linux.spinlock import spin_lock, spin_lock_init, spin_unlock, spinlock_t
+from kmm.include.linux.vmstat import NR_PAGETABLE, lruvec_stat_add_folio, lruvec_stat_sub_folio
+from kmm.mm.init_mm import init_mm as init_mm
+from kmm.mm.memory import __p4d_alloc, __pmd_alloc, __pte_alloc, __pte_alloc_kernel, __pud_alloc
+from kmm.mm.memory import handle_mm_fault as handle_mm_fault
+from kmm.mm.pgtable_generic import __pte_offset_map
+from kmm.mm.pgtable_generic import pte_offset_map_lock as pte_offset_map_lock
+from kmm.mm.pgtable_generic import pte_offset_map_ro_nolock as pte_offset_map_ro_nolock
+from kmm.mm.pgtable_generic import pte_offset_map_rw_nolock as pte_offset_map_rw_nolock
+from kmm.mm.swap import __folio_put
 
 if CONFIG_ASYNC_KERNEL_PGTABLE_FREE:
     from kmm.mm.pgtable_generic import pagetable_free_kernel

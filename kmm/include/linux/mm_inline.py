@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from kmm.include.linux.mm_types import mm_struct
 
@@ -37,7 +36,7 @@ def mm_tlb_flush_nested(mm: mm_struct) -> bool:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read, atomic_set  # noqa: E402
+from kmm.include.linux.atomic import atomic_dec, atomic_inc, atomic_read, atomic_set
 
 
 def init_tlb_flush_pending(mm: mm_struct) -> None:

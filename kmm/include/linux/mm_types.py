@@ -24,7 +24,8 @@ Left out: the page cache, page_pool, zone device, memory cgroups, rmap trees, st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NewType, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
 from kmm import hooks
 from kmm.c import Ptr, struct, uint
@@ -54,8 +55,11 @@ def _clobbered(storage: struct_page, member: str, writer: str) -> None:
 
 
 if TYPE_CHECKING:
-    _list_head, _rcu_head, _atomic_t = list_head, rcu_head, atomic_t
+    _list_head: TypeAlias = list_head
+    _rcu_head: TypeAlias = rcu_head
+    _atomic_t: TypeAlias = atomic_t
 else:
+    # Storage of their own: the names that C code uses are properties.
     _list_head = _rcu_head = _atomic_t = struct
 
 
@@ -569,19 +573,19 @@ FAULT_FLAG_ORIG_PTE_VALID = 1 << 11
 FAULT_FLAG_VMA_LOCK = 1 << 12
 
 # Declared in other headers; nothing above runs before they are loaded:
-from kmm.arch.x86.include.asm.mmu import mm_context_t  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable_types import pgprot_t  # noqa: E402
-from kmm.include.asm_generic.memory_model import pfn_to_page  # noqa: E402
-from kmm.include.linux.atomic import (  # noqa: E402
+from kmm.arch.x86.include.asm.mmu import mm_context_t
+from kmm.arch.x86.include.asm.pgtable_types import pgprot_t
+from kmm.include.asm_generic.memory_model import pfn_to_page
+from kmm.include.linux.atomic import (
     atomic_dec,
     atomic_inc,
     atomic_read,
     atomic_set,
 )
-from kmm.include.linux.cpumask import cpumask, cpumask_clear  # noqa: E402
-from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.refcount import refcount_t  # noqa: E402
-from kmm.include.linux.rwsem import rw_semaphore  # noqa: E402
-from kmm.include.linux.spinlock import spinlock_t  # noqa: E402
-from kmm.include.linux.types import atomic_long_t  # noqa: E402
-from kmm.include.linux.workqueue import work_struct  # noqa: E402
+from kmm.include.linux.cpumask import cpumask, cpumask_clear
+from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE
+from kmm.include.linux.refcount import refcount_t
+from kmm.include.linux.rwsem import rw_semaphore
+from kmm.include.linux.spinlock import spinlock_t
+from kmm.include.linux.types import atomic_long_t
+from kmm.include.linux.workqueue import work_struct

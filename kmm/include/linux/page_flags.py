@@ -229,7 +229,7 @@ def __ClearPageBuddy(page: page) -> None:
 
 
 # memory_model.h needs mm_types.h:
-from kmm.include.linux.bitops import test_bit  # noqa: E402
-from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE  # noqa: E402
-from kmm.include.asm_generic.memory_model import pfn_to_page  # noqa: E402
-from kmm.include.linux.rmap import anon_vma  # noqa: E402
+from kmm.include.asm_generic.memory_model import pfn_to_page
+from kmm.include.linux.bitops import test_bit
+from kmm.include.linux.mmdebug import VM_BUG_ON_FOLIO, VM_BUG_ON_PAGE
+from kmm.include.linux.rmap import anon_vma

@@ -25,23 +25,23 @@ def p4d_populate_kernel(addr: int, p4d: p4d_ptr, pud: pud_ptr) -> None:
 
 
 # Defined in arch code:
-from kmm.arch.x86.include.asm.pgalloc import p4d_alloc_one as p4d_alloc_one  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import p4d_free as p4d_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import p4d_populate as p4d_populate  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pgd_alloc as pgd_alloc  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pgd_free as pgd_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pgd_populate as pgd_populate  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pmd_alloc_one as pmd_alloc_one  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pmd_free as pmd_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pmd_populate as pmd_populate  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pmd_populate_kernel as pmd_populate_kernel  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pte_alloc_one as pte_alloc_one  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pte_free as pte_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pte_free_kernel as pte_free_kernel  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pud_alloc_one as pud_alloc_one  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pud_free as pud_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import pud_populate as pud_populate  # noqa: E402
-from kmm.include.linux.pgtable import PGTBL_P4D_MODIFIED, PGTBL_PGD_MODIFIED  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
-from kmm.arch.x86.mm.init_64 import arch_sync_kernel_mappings  # noqa: E402
+from kmm.arch.x86.include.asm.pgalloc import p4d_alloc_one as p4d_alloc_one
+from kmm.arch.x86.include.asm.pgalloc import p4d_free as p4d_free
+from kmm.arch.x86.include.asm.pgalloc import p4d_populate as p4d_populate
+from kmm.arch.x86.include.asm.pgalloc import pgd_alloc as pgd_alloc
+from kmm.arch.x86.include.asm.pgalloc import pgd_free as pgd_free
+from kmm.arch.x86.include.asm.pgalloc import pgd_populate as pgd_populate
+from kmm.arch.x86.include.asm.pgalloc import pmd_alloc_one as pmd_alloc_one
+from kmm.arch.x86.include.asm.pgalloc import pmd_free as pmd_free
+from kmm.arch.x86.include.asm.pgalloc import pmd_populate as pmd_populate
+from kmm.arch.x86.include.asm.pgalloc import pmd_populate_kernel as pmd_populate_kernel
+from kmm.arch.x86.include.asm.pgalloc import pte_alloc_one as pte_alloc_one
+from kmm.arch.x86.include.asm.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel
+from kmm.arch.x86.include.asm.pgalloc import pte_free as pte_free
+from kmm.arch.x86.include.asm.pgalloc import pte_free_kernel as pte_free_kernel
+from kmm.arch.x86.include.asm.pgalloc import pud_alloc_one as pud_alloc_one
+from kmm.arch.x86.include.asm.pgalloc import pud_free as pud_free
+from kmm.arch.x86.include.asm.pgalloc import pud_populate as pud_populate
+from kmm.arch.x86.mm.init_64 import arch_sync_kernel_mappings
+from kmm.include.linux.pgtable import PGTBL_P4D_MODIFIED, PGTBL_PGD_MODIFIED
+from kmm.mm.init_mm import init_mm

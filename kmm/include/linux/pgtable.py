@@ -14,14 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.c import cell, struct, ulong
-from kmm.include.generated.autoconf import (
-    CONFIG_ARCH_HAS_NONLEAF_PMD_YOUNG,
-    CONFIG_HAVE_ARCH_HUGE_VMAP,
-    CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD,
-    CONFIG_TRANSPARENT_HUGEPAGE,
-)
-
 # asm/pgtable.h needs pgd_index() and the comparisons, so they come before it is included.
 from kmm.arch.x86.include.asm.pgtable_64_types import (
     P4D_MASK,
@@ -51,6 +43,13 @@ from kmm.arch.x86.include.asm.pgtable_types import (
     pte_t,
     pud_ptr,
     pud_t,
+)
+from kmm.c import cell, struct, ulong
+from kmm.include.generated.autoconf import (
+    CONFIG_ARCH_HAS_NONLEAF_PMD_YOUNG,
+    CONFIG_HAVE_ARCH_HUGE_VMAP,
+    CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD,
+    CONFIG_TRANSPARENT_HUGEPAGE,
 )
 from kmm.include.linux.compiler import READ_ONCE
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
@@ -588,197 +587,549 @@ MAX_PTRS_PER_PMD = PTRS_PER_PMD
 MAX_PTRS_PER_PUD = PTRS_PER_PUD
 
 # asm/pgtable.h, which this header includes first in C, and what is declared here and defined there:
-from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import (
     KERNEL_PGD_BOUNDARY as KERNEL_PGD_BOUNDARY,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     KERNEL_PGD_PTRS as KERNEL_PGD_PTRS,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     __p4d as __p4d,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     __pgd as __pgd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     __pmd as __pmd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     __pte as __pte,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     __pud as __pud,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     arch_flush_lazy_mmu_mode as arch_flush_lazy_mmu_mode,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     check_pgprot as check_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     clone_pgd_range as clone_pgd_range,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     flush_tlb_fix_spurious_fault as flush_tlb_fix_spurious_fault,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     massage_pgprot as massage_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_bad as p4d_bad,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_clear as p4d_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_index as p4d_index,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_none as p4d_none,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_offset as p4d_offset,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_page as p4d_page,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_pfn as p4d_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_pgprot as p4d_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_pgtable as p4d_pgtable,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_present as p4d_present,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     p4d_val as p4d_val,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     page_level_mask as page_level_mask,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     page_level_shift as page_level_shift,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     page_level_size as page_level_size,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pfn_pmd as pfn_pmd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pfn_pte as pfn_pte,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pfn_pud as pfn_pud,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_bad as pgd_bad,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_clear as pgd_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_none as pgd_none,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_page as pgd_page,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_page_vaddr as pgd_page_vaddr,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_pfn as pgd_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_present as pgd_present,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgd_val as pgd_val,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgdp_maps_userspace as pgdp_maps_userspace,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pgprot_modify as pgprot_modify,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_access_permitted as pmd_access_permitted,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_bad as pmd_bad,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_clear as pmd_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_clear_flags as pmd_clear_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_clear_saveddirty as pmd_clear_saveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_clear_uffd_wp as pmd_clear_uffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_dirty as pmd_dirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_leaf as pmd_leaf,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkclean as pmd_mkclean,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkdirty as pmd_mkdirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkhuge as pmd_mkhuge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkinvalid as pmd_mkinvalid,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkold as pmd_mkold,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mksaveddirty as pmd_mksaveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkuffd_wp as pmd_mkuffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkwrite_novma as pmd_mkwrite_novma,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkwrite_shstk as pmd_mkwrite_shstk,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_mkyoung as pmd_mkyoung,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_modify as pmd_modify,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_none as pmd_none,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_page as pmd_page,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_page_vaddr as pmd_page_vaddr,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_pfn as pmd_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_pgprot as pmd_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_present as pmd_present,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_protnone as pmd_protnone,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_set_flags as pmd_set_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_shstk as pmd_shstk,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_trans_huge as pmd_trans_huge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_uffd_wp as pmd_uffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_val as pmd_val,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_write as pmd_write,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_wrprotect as pmd_wrprotect,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmd_young as pmd_young,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmdp_establish as pmdp_establish,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmdp_huge_get_and_clear as pmdp_huge_get_and_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pmdp_set_wrprotect as pmdp_set_wrprotect,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_access_permitted as pte_access_permitted,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_accessible as pte_accessible,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_advance_pfn as pte_advance_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clear as pte_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clear_flags as pte_clear_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clear_saveddirty as pte_clear_saveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clear_uffd_wp as pte_clear_uffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clrglobal as pte_clrglobal,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_clrhuge as pte_clrhuge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_dirty as pte_dirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_exec as pte_exec,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_flags_pkey as pte_flags_pkey,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_global as pte_global,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_huge as pte_huge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkclean as pte_mkclean,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkdirty as pte_mkdirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkexec as pte_mkexec,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkglobal as pte_mkglobal,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkhuge as pte_mkhuge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkold as pte_mkold,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mksaveddirty as pte_mksaveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkspecial as pte_mkspecial,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkuffd_wp as pte_mkuffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkwrite_novma as pte_mkwrite_novma,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkwrite_shstk as pte_mkwrite_shstk,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_mkyoung as pte_mkyoung,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_modify as pte_modify,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_none as pte_none,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_page as pte_page,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_pfn as pte_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_pgprot as pte_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_present as pte_present,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_protnone as pte_protnone,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_same as pte_same,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_set_flags as pte_set_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_shstk as pte_shstk,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_special as pte_special,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_swp_clear_exclusive as pte_swp_clear_exclusive,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_swp_exclusive as pte_swp_exclusive,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_swp_mkexclusive as pte_swp_mkexclusive,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_uffd_wp as pte_uffd_wp,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_val as pte_val,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_write as pte_write,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_wrprotect as pte_wrprotect,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pte_young as pte_young,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     ptep_get_and_clear as ptep_get_and_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     ptep_get_and_clear_full as ptep_get_and_clear_full,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     ptep_set_wrprotect as ptep_set_wrprotect,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     ptep_try_set as ptep_try_set,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_access_permitted as pud_access_permitted,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_bad as pud_bad,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_clear as pud_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_clear_flags as pud_clear_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_clear_saveddirty as pud_clear_saveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_dirty as pud_dirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_leaf as pud_leaf,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkclean as pud_mkclean,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkdirty as pud_mkdirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkhuge as pud_mkhuge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkinvalid as pud_mkinvalid,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkold as pud_mkold,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mksaveddirty as pud_mksaveddirty,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkwrite as pud_mkwrite,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_mkyoung as pud_mkyoung,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_modify as pud_modify,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_none as pud_none,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_page as pud_page,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_pfn as pud_pfn,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_pgprot as pud_pgprot,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_pgtable as pud_pgtable,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_present as pud_present,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_set_flags as pud_set_flags,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_shstk as pud_shstk,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_trans_huge as pud_trans_huge,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_val as pud_val,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_write as pud_write,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_wrprotect as pud_wrprotect,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pud_young as pud_young,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     pudp_huge_get_and_clear as pudp_huge_get_and_clear,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_p4d as set_p4d,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_p4d_safe as set_p4d_safe,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pgd as set_pgd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pgd_safe as set_pgd_safe,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pmd as set_pmd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pmd_at as set_pmd_at,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pmd_safe as set_pmd_safe,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pte as set_pte,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pte_atomic as set_pte_atomic,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pte_safe as set_pte_safe,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pud as set_pud,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pud_at as set_pud_at,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     set_pud_safe as set_pud_safe,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     update_mmu_cache as update_mmu_cache,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     update_mmu_cache_pmd as update_mmu_cache_pmd,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     update_mmu_cache_pud as update_mmu_cache_pud,
+)
+from kmm.arch.x86.include.asm.pgtable import (
     update_mmu_cache_range as update_mmu_cache_range,
 )
-from kmm.arch.x86.include.asm.pgtable_64_types import pgtable_l5_enabled  # noqa: E402
-from kmm.arch.x86.include.asm.tlbflush import flush_tlb_range  # noqa: E402
-from kmm.include.linux.bug import BUILD_BUG  # noqa: E402
-from kmm.include.linux.page_flags import page_folio  # noqa: E402
-from kmm.include.linux.rcupdate import rcu_read_unlock  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
-from kmm.mm.pgtable_generic import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64_types import pgtable_l5_enabled
+from kmm.arch.x86.include.asm.tlbflush import flush_tlb_range
+from kmm.arch.x86.mm.pgtable import (
+    arch_check_zapped_pte as arch_check_zapped_pte,
+)
+from kmm.arch.x86.mm.pgtable import (
+    pmd_mkwrite as pmd_mkwrite,
+)
+from kmm.arch.x86.mm.pgtable import (
+    pte_mkwrite as pte_mkwrite,
+)
+from kmm.arch.x86.mm.pgtable import (
+    ptep_clear_flush_young as ptep_clear_flush_young,
+)
+from kmm.arch.x86.mm.pgtable import (
+    ptep_set_access_flags as ptep_set_access_flags,
+)
+from kmm.arch.x86.mm.pgtable import (
+    ptep_test_and_clear_young as ptep_test_and_clear_young,
+)
+from kmm.include.linux.bug import BUILD_BUG
+from kmm.include.linux.page_flags import page_folio
+from kmm.include.linux.rcupdate import rcu_read_unlock
+from kmm.mm.init_mm import init_mm
+from kmm.mm.pgtable_generic import (
     p4d_clear_bad,
     pgd_clear_bad,
     pmd_clear_bad,
     pud_clear_bad,
-)
-from kmm.arch.x86.mm.pgtable import (  # noqa: E402
-    arch_check_zapped_pte as arch_check_zapped_pte,
-    pmd_mkwrite as pmd_mkwrite,
-    pte_mkwrite as pte_mkwrite,
-    ptep_clear_flush_young as ptep_clear_flush_young,
-    ptep_set_access_flags as ptep_set_access_flags,
-    ptep_test_and_clear_young as ptep_test_and_clear_young,
 )

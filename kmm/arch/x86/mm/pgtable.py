@@ -404,8 +404,8 @@ def arch_check_zapped_pud(vma: vm_area_struct, pud: pud_t) -> None:
 
 
 # Included first in C:
-from kmm.arch.x86.include.asm.page import __pa, page_to_pfn  # noqa: E402
-from kmm.arch.x86.include.asm.pgalloc import (  # noqa: E402
+from kmm.arch.x86.include.asm.page import __pa, page_to_pfn
+from kmm.arch.x86.include.asm.pgalloc import (
     paravirt_pgd_alloc,
     paravirt_pgd_free,
     paravirt_release_p4d,
@@ -414,7 +414,7 @@ from kmm.arch.x86.include.asm.pgalloc import (  # noqa: E402
     paravirt_release_pud,
     pgd_allocation_order,
 )
-from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import (
     KERNEL_PGD_BOUNDARY,
     KERNEL_PGD_PTRS,
     clone_pgd_range,
@@ -448,26 +448,26 @@ from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
     set_pte,
     set_pud,
 )
-from kmm.arch.x86.include.asm.pgtable_64 import swapper_pg_dir  # noqa: E402
-from kmm.arch.x86.include.asm.tlbflush import flush_tlb_range  # noqa: E402
-from kmm.arch.x86.mm.fault import pgd_list, pgd_lock  # noqa: E402
-from kmm.arch.x86.mm.tlb import flush_tlb_kernel_range  # noqa: E402
-from kmm.include.asm_generic.pgalloc import (  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64 import swapper_pg_dir
+from kmm.arch.x86.include.asm.tlbflush import flush_tlb_range
+from kmm.arch.x86.mm.fault import pgd_list, pgd_lock
+from kmm.arch.x86.mm.tlb import flush_tlb_kernel_range
+from kmm.include.asm_generic.pgalloc import (
     GFP_PGTABLE_USER,
     __pgd_alloc,
     __pgd_free,
     __pte_alloc_one,
     pmd_free,
 )
-from kmm.include.asm_generic.tlb import tlb_remove_ptdesc  # noqa: E402
-from kmm.include.linux.huge_mm import HPAGE_PMD_MASK, HPAGE_PMD_SIZE, HPAGE_PUD_MASK, HPAGE_PUD_SIZE  # noqa: E402
-from kmm.include.linux.list import list_add, list_del  # noqa: E402
-from kmm.include.linux.mm import VM_SHADOW_STACK, pagetable_dtor_free, virt_to_ptdesc  # noqa: E402
-from kmm.include.linux.mm_types import page_ptdesc  # noqa: E402
-from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.pgtable import flush_pud_tlb_range, pmd_same, pud_same  # noqa: E402
-from kmm.include.linux.spinlock import spin_lock, spin_unlock  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
+from kmm.include.asm_generic.tlb import tlb_remove_ptdesc
+from kmm.include.linux.huge_mm import HPAGE_PMD_MASK, HPAGE_PMD_SIZE, HPAGE_PUD_MASK, HPAGE_PUD_SIZE
+from kmm.include.linux.list import list_add, list_del
+from kmm.include.linux.mm import VM_SHADOW_STACK, pagetable_dtor_free, virt_to_ptdesc
+from kmm.include.linux.mm_types import page_ptdesc
+from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE
+from kmm.include.linux.pgtable import flush_pud_tlb_range, pmd_same, pud_same
+from kmm.include.linux.spinlock import spin_lock, spin_unlock
+from kmm.mm.init_mm import init_mm
 
 if CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD:
     from kmm.arch.x86.include.asm.pgtable import pudp_establish

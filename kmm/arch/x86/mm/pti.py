@@ -40,4 +40,4 @@ def __pti_set_user_pgtbl(pgdp: pgd_ptr, pgd: pgd_t) -> pgd_t:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.arch.x86.include.asm.pgtable import kernel_to_user_pgdp, pgdp_maps_userspace  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import kernel_to_user_pgdp, pgdp_maps_userspace

@@ -91,5 +91,5 @@ def __is_canonical_address(vaddr: int, vaddr_bits: int) -> bool:
 
 
 # Needed only once something runs, so that headers may include each other:
-from kmm.include.asm_generic.memory_model import page_to_pfn, pfn_to_page, pfn_valid  # noqa: E402
-from kmm.include.linux.mm_types import page  # noqa: E402
+from kmm.include.asm_generic.memory_model import page_to_pfn, pfn_to_page, pfn_valid
+from kmm.include.linux.mm_types import page

@@ -64,4 +64,4 @@ def TASK_SIZE() -> int:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.include.asm.pgtable_64_types import pgtable_l5_enabled  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable_64_types import pgtable_l5_enabled

@@ -10,22 +10,38 @@ from __future__ import annotations
 from kmm.arch.x86.include.asm.page_64_types import (
     __PAGE_OFFSET,
     __PHYSICAL_MASK_SHIFT,
-    __START_KERNEL_map,
     __VIRTUAL_MASK_SHIFT,
     DEFAULT_MAP_WINDOW,
     TASK_SIZE,
     TASK_SIZE_LOW,
     TASK_SIZE_MAX,
+    __START_KERNEL_map,
 )
 from kmm.c import ulong
 from kmm.include.vdso.page import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 
 __all__ = [
-    "DEFAULT_MAP_WINDOW", "HPAGE_MASK", "HPAGE_SHIFT", "HPAGE_SIZE", "HUGETLB_PAGE_ORDER", "PAGE_MASK",
-    "PAGE_OFFSET", "PAGE_SHIFT", "PAGE_SIZE", "PHYSICAL_PAGE_MASK", "PHYSICAL_PMD_PAGE_MASK",
-    "PHYSICAL_PUD_PAGE_MASK", "TASK_SIZE", "TASK_SIZE_LOW", "TASK_SIZE_MAX", "__PAGE_OFFSET",
-    "__PHYSICAL_MASK", "__PHYSICAL_MASK_SHIFT", "__START_KERNEL_map", "__VIRTUAL_MASK",
+    "DEFAULT_MAP_WINDOW",
+    "HPAGE_MASK",
+    "HPAGE_SHIFT",
+    "HPAGE_SIZE",
+    "HUGETLB_PAGE_ORDER",
+    "PAGE_MASK",
+    "PAGE_OFFSET",
+    "PAGE_SHIFT",
+    "PAGE_SIZE",
+    "PHYSICAL_PAGE_MASK",
+    "PHYSICAL_PMD_PAGE_MASK",
+    "PHYSICAL_PUD_PAGE_MASK",
+    "TASK_SIZE",
+    "TASK_SIZE_LOW",
+    "TASK_SIZE_MAX",
+    "__PAGE_OFFSET",
+    "__PHYSICAL_MASK",
+    "__PHYSICAL_MASK_SHIFT",
+    "__VIRTUAL_MASK",
     "__VIRTUAL_MASK_SHIFT",
+    "__START_KERNEL_map",
 ]
 
 

@@ -159,20 +159,9 @@ def __p4d_free_tlb(tlb: mmu_gather, p4d: p4d_ptr, address: int) -> None:
 
 
 # Included first in C, or declared here and defined there:
-from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_PTI, cpu_feature_enabled  # noqa: E402
-from kmm.arch.x86.include.asm.page import __pa, page_to_pfn  # noqa: E402
-from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_KERNEL as GFP_PGTABLE_KERNEL  # noqa: E402
-from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_USER as GFP_PGTABLE_USER  # noqa: E402
-from kmm.include.asm_generic.pgalloc import p4d_alloc_one as p4d_alloc_one  # noqa: E402
-from kmm.include.asm_generic.pgalloc import p4d_free as p4d_free  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pmd_alloc_one as pmd_alloc_one  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pmd_free as pmd_free  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pte_free as pte_free  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pte_free_kernel as pte_free_kernel  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pud_alloc_one as pud_alloc_one  # noqa: E402
-from kmm.include.asm_generic.pgalloc import pud_free as pud_free  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
+from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_PTI, cpu_feature_enabled
+from kmm.arch.x86.include.asm.page import __pa, page_to_pfn
+from kmm.arch.x86.include.asm.pgtable import (
     __p4d,
     __pgd,
     __pmd,
@@ -186,12 +175,23 @@ from kmm.arch.x86.include.asm.pgtable import (  # noqa: E402
     set_pud,
     set_pud_safe,
 )
-from kmm.arch.x86.mm.pgtable import (  # noqa: E402
+from kmm.arch.x86.mm.pgtable import (
     ___p4d_free_tlb,
     ___pmd_free_tlb,
     ___pte_free_tlb,
     ___pud_free_tlb,
 )
-from kmm.arch.x86.mm.pgtable import pgd_alloc as pgd_alloc  # noqa: E402
-from kmm.arch.x86.mm.pgtable import pgd_free as pgd_free  # noqa: E402
-from kmm.arch.x86.mm.pgtable import pte_alloc_one as pte_alloc_one  # noqa: E402
+from kmm.arch.x86.mm.pgtable import pgd_alloc as pgd_alloc
+from kmm.arch.x86.mm.pgtable import pgd_free as pgd_free
+from kmm.arch.x86.mm.pgtable import pte_alloc_one as pte_alloc_one
+from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_KERNEL as GFP_PGTABLE_KERNEL
+from kmm.include.asm_generic.pgalloc import GFP_PGTABLE_USER as GFP_PGTABLE_USER
+from kmm.include.asm_generic.pgalloc import p4d_alloc_one as p4d_alloc_one
+from kmm.include.asm_generic.pgalloc import p4d_free as p4d_free
+from kmm.include.asm_generic.pgalloc import pmd_alloc_one as pmd_alloc_one
+from kmm.include.asm_generic.pgalloc import pmd_free as pmd_free
+from kmm.include.asm_generic.pgalloc import pte_alloc_one_kernel as pte_alloc_one_kernel
+from kmm.include.asm_generic.pgalloc import pte_free as pte_free
+from kmm.include.asm_generic.pgalloc import pte_free_kernel as pte_free_kernel
+from kmm.include.asm_generic.pgalloc import pud_alloc_one as pud_alloc_one
+from kmm.include.asm_generic.pgalloc import pud_free as pud_free

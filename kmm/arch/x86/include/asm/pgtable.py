@@ -29,8 +29,6 @@ from kmm.arch.x86.include.asm.pgtable_64_types import (
     pgtable_l5_enabled,
 )
 from kmm.arch.x86.include.asm.pgtable_types import (
-    PG_LEVEL_4K,
-    PTE_PFN_MASK,
     _HPAGE_CHG_MASK,
     _KERNPG_TABLE,
     _PAGE_ACCESSED,
@@ -49,9 +47,12 @@ from kmm.arch.x86.include.asm.pgtable_types import (
     _PAGE_PROTNONE,
     _PAGE_PSE,
     _PAGE_RW,
+    _PAGE_SOFT_DIRTY,
     _PAGE_SPECIAL,
     _PAGE_SWP_EXCLUSIVE,
+    _PAGE_UFFD_WP,
     _PAGE_USER,
+    PTE_PFN_MASK,
     __pgprot,
     __supported_pte_mask,
     native_make_p4d,
@@ -100,9 +101,7 @@ from kmm.include.generated.autoconf import (
 from kmm.include.linux.compiler import READ_ONCE, WRITE_ONCE
 
 if TYPE_CHECKING:
-    from kmm.include.linux.list import list_head
     from kmm.include.linux.mm_types import mm_struct, page, vm_area_struct
-    from kmm.include.linux.spinlock import spinlock_t
 
 
 # --- asm/pgtable-invert.h -------------------------------------------------------------------------
@@ -1388,7 +1387,7 @@ def set_pgd_safe(pgdp: pgd_ptr, pgd: pgd_t) -> None:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.include.asm.cpufeature import (  # noqa: E402
+from kmm.arch.x86.include.asm.cpufeature import (
     X86_FEATURE_PSE,
     X86_FEATURE_PTI,
     X86_FEATURE_SHSTK,
@@ -1396,10 +1395,8 @@ from kmm.arch.x86.include.asm.cpufeature import (  # noqa: E402
     cpu_feature_enabled,
     static_cpu_has,
 )
-from kmm.arch.x86.include.asm.page import __va, pfn_to_page  # noqa: E402
-from kmm.include.linux.atomic import atomic_read  # noqa: E402
-from kmm.include.linux.bug import WARN_ON_ONCE, WARN_ONCE  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable_64 import (  # noqa: E402
+from kmm.arch.x86.include.asm.page import __va, pfn_to_page
+from kmm.arch.x86.include.asm.pgtable_64 import (
     native_p4d_clear,
     native_pgd_clear,
     native_pmd_clear,
@@ -1415,6 +1412,9 @@ from kmm.arch.x86.include.asm.pgtable_64 import (  # noqa: E402
     native_set_pte_atomic,
     native_set_pud,
 )
-from kmm.include.linux.pgtable import p4d_same, pgd_index, pgd_same, pmd_same, pud_same  # noqa: E402
+from kmm.include.linux.atomic import atomic_read
+from kmm.include.linux.bug import WARN_ON_ONCE, WARN_ONCE
+from kmm.include.linux.pgtable import p4d_same, pgd_index, pgd_same, pmd_same, pud_same
+
 if CONFIG_MITIGATION_PAGE_TABLE_ISOLATION:
     from kmm.arch.x86.mm.pti import __pti_set_user_pgtbl

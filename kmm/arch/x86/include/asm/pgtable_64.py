@@ -225,6 +225,6 @@ def gup_fast_permitted(start: int, end: int) -> bool:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.include.asm.pgtable import pti_set_user_pgtbl  # noqa: E402
-from kmm.include.linux.printk import pr_err  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
+from kmm.arch.x86.include.asm.pgtable import pti_set_user_pgtbl
+from kmm.include.linux.printk import pr_err
+from kmm.mm.init_mm import init_mm

@@ -9,7 +9,7 @@ Left out: PAE, memory encryption (_PAGE_ENC is 0), fewer than five configured le
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NewType, TypeAlias
 
 from kmm.arch.x86.include.asm.page_types import (
     PHYSICAL_PAGE_MASK,
@@ -32,7 +32,9 @@ from kmm.include.generated.autoconf import (
 )
 
 if TYPE_CHECKING:
-    from kmm.include.linux.mm_types import page as pgtable_t
+    from kmm.include.linux.mm_types import page
+
+    pgtable_t: TypeAlias = page
 else:
     pgtable_t = object
 
@@ -214,7 +216,7 @@ class pte_ptr(entry_ptr):
 
     __slots__ = ()
     if TYPE_CHECKING:
-        def __getitem__(self, n: int) -> pte_t: ...  # type: ignore[override]
+        def __getitem__(self, n: int) -> pte_t: ...
         def __setitem__(self, n: int, value: pte_t) -> None: ...  # type: ignore[override]
 
 
@@ -223,7 +225,7 @@ class pmd_ptr(entry_ptr):
 
     __slots__ = ()
     if TYPE_CHECKING:
-        def __getitem__(self, n: int) -> pmd_t: ...  # type: ignore[override]
+        def __getitem__(self, n: int) -> pmd_t: ...
         def __setitem__(self, n: int, value: pmd_t) -> None: ...  # type: ignore[override]
 
 
@@ -232,7 +234,7 @@ class pud_ptr(entry_ptr):
 
     __slots__ = ()
     if TYPE_CHECKING:
-        def __getitem__(self, n: int) -> pud_t: ...  # type: ignore[override]
+        def __getitem__(self, n: int) -> pud_t: ...
         def __setitem__(self, n: int, value: pud_t) -> None: ...  # type: ignore[override]
 
 
@@ -241,7 +243,7 @@ class p4d_ptr(entry_ptr):
 
     __slots__ = ()
     if TYPE_CHECKING:
-        def __getitem__(self, n: int) -> p4d_t: ...  # type: ignore[override]
+        def __getitem__(self, n: int) -> p4d_t: ...
         def __setitem__(self, n: int, value: p4d_t) -> None: ...  # type: ignore[override]
 
 
@@ -250,7 +252,7 @@ class pgd_ptr(entry_ptr):
 
     __slots__ = ()
     if TYPE_CHECKING:
-        def __getitem__(self, n: int) -> pgd_t: ...  # type: ignore[override]
+        def __getitem__(self, n: int) -> pgd_t: ...
         def __setitem__(self, n: int, value: pgd_t) -> None: ...  # type: ignore[override]
 
 

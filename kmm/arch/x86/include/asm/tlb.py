@@ -142,12 +142,12 @@ if CONFIG_HAVE_ARCH_TLB_REMOVE_TABLE:
 
 
 # Included first in C:
-from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL  # noqa: E402
-from kmm.arch.x86.mm.tlb import flush_tlb_mm_range  # noqa: E402
-from kmm.include.asm_generic.tlb import tlb_get_unmap_shift  # noqa: E402
-from kmm.include.linux.mm import pagetable_dtor_free  # noqa: E402
-from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.preempt import preempt_disable, preempt_enable  # noqa: E402
+from kmm.arch.x86.include.asm.tlbflush import TLB_FLUSH_ALL
+from kmm.arch.x86.mm.tlb import flush_tlb_mm_range
+from kmm.include.asm_generic.tlb import tlb_get_unmap_shift
+from kmm.include.linux.mm import pagetable_dtor_free
+from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE
+from kmm.include.linux.preempt import preempt_disable, preempt_enable
 
 if CONFIG_MMU_GATHER_NO_GATHER:
     from kmm.include.linux.mm_types import (
