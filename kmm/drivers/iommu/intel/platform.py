@@ -44,9 +44,6 @@ ATS_AT = 0x100
 PRI_AT = 0x120
 PASID_AT = 0x140
 
-#: Bits of a PASID that a modelled function can use (20 is the most there is).
-PASID_WIDTH = 20
-
 root_buses: dict[int, pci_bus] = {}
 
 
@@ -63,13 +60,15 @@ def dmar_model_add_unit(reg_base: object, include_all: bool = True) -> dmar_drhd
 
 
 def dmar_model_add_device(name: str, bus: int, devfn: int, *, unit: dmar_drhd_unit | None = None,
-                          ats: bool = True, pasid: bool = True, pri: bool = False) -> pci_dev:
+                          ats: bool = True, pasid: bool = True, pri: bool = False,
+                          pasid_width: int = 15) -> pci_dev:
     """A device exists.
 
     :param unit: the unit that names it; None leaves it to the one that takes all others.
     :param ats: it has a TLB of its own.
     :param pasid: its requests may carry a PASID.
     :param pri: it can send page requests.
+    :param pasid_width: bits of its PASIDs; 15 need a PASID directory of one page, 20 one of 32 pages.
     :return: the PCI function; its ``dev`` is what ``iommu_sva_bind_device()`` takes.
     :context: as :func:`dmar_model_add_unit`.
     """
@@ -94,7 +93,7 @@ def dmar_model_add_device(name: str, bus: int, devfn: int, *, unit: dmar_drhd_un
         pdev.config[PRI_AT + PCI_PRI_MAX_REQ] = 32
     if pasid:
         pdev.ext_caps[PCI_EXT_CAP_ID_PASID] = PASID_AT
-        pdev.config[PASID_AT + PCI_PASID_CAP] = PASID_WIDTH << 8
+        pdev.config[PASID_AT + PCI_PASID_CAP] = pasid_width << 8
         pdev.eetlp_prefix_max = 1
     pci_ats_init(pdev)
     pci_pri_init(pdev)
