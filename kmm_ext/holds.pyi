@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 from kmm_ext.memory import Memory, Observer
 
@@ -42,9 +45,10 @@ class Effects:
     dropped: tuple[int, ...]
     scanned: tuple[int, ...]
 
+@disjoint_base
 class Holds(Observer):
-    def __init__(self, memory: Memory, *, levels: int = 4, maxphyaddr: int = 52, nxe: bool = True,
-                 gigantic: bool = True, limit: int = 262144, recording: bool = True) -> None: ...
+    def __new__(cls, memory: Memory, *, levels: int = 4, maxphyaddr: int = 52, nxe: bool = True,
+                 gigantic: bool = True, limit: int = 262144, recording: bool = True) -> Self: ...
     @property
     def memory(self) -> Memory: ...
     @property

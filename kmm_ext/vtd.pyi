@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from collections.abc import Collection
 from enum import IntEnum
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 from kmm_ext.holds import Holds, Outcome
 from kmm_ext.memory import Memory, Observer
@@ -52,12 +55,13 @@ class DMARFault(Exception):
     def __init__(self, reason: int, source: int, pasid: int | None, address: int, write: bool,
                  recorded: bool) -> None: ...
 
+@disjoint_base
 class VTD(Observer):
     unresponsive: Collection[int]
-    def __init__(self, memory: Memory, holds: Holds | None = None, *, concrete: bool | None = None,
+    def __new__(cls, memory: Memory, holds: Holds | None = None, *, concrete: bool | None = None,
                  name: str = "dmar0", five_levels: bool = True, maxphyaddr: int = 52,
                  fault_registers: int = 8, asynchronous: bool = True, srtp_invalidates: bool = True,
-                 capacity: int = 256) -> None: ...
+                 capacity: int = 256) -> Self: ...
     @property
     def memory(self) -> Memory: ...
     @property
