@@ -9,8 +9,8 @@ from fake_world import Deadlock
 from kmm.c import struct
 from kmm.include.linux.slab import kfree, kzalloc_obj
 from kmm.include.linux.workqueue import (
-    INIT_WORK,
     __WORK_INITIALIZER,
+    INIT_WORK,
     alloc_ordered_workqueue,
     alloc_workqueue,
     cancel_work,

@@ -32,7 +32,13 @@ from kmm.include.linux.list import (
     list_splice_init,
     list_splice_tail_init,
 )
-from kmm.include.linux.llist import LLIST_HEAD, llist_add, llist_del_all, llist_for_each_entry_safe, llist_node
+from kmm.include.linux.llist import (
+    LLIST_HEAD,
+    llist_add,
+    llist_del_all,
+    llist_for_each_entry_safe,
+    llist_node,
+)
 from kmm.include.linux.poison import LIST_POISON1, LIST_POISON2
 from kmm.include.linux.rculist import hlist_add_head_rcu, hlist_del_init_rcu, list_del_rcu
 
