@@ -10,7 +10,7 @@ From Python::
     result = kmm.explore(world.start, world.reset, at_end=world.at_end)
 
 ``kmm.mm``, ``kmm.include``, ``kmm.arch``, ``kmm.kernel`` and ``kmm.drivers`` are the kernel's own code; importing
-them gives the default configuration, not booted.  Nothing is imported until it is used.
+them gives the default configuration, not booted (:mod:`kmm.plain`).  Nothing is imported until it is used.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kmm.linker import build
     from kmm.overlay import Overlay
 
+from kmm import plain
+
 __all__ = ["Config", "Overlay", "boot", "build", "explore", "find"]
 
 _HOMES = {"Config": "kmm.kconfig", "Overlay": "kmm.overlay", "boot": "kmm.harness.world", "build": "kmm.linker",
@@ -37,3 +39,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'kmm' has no attribute {name!r}")
     from importlib import import_module
     return getattr(import_module(home), name)
+
+
+plain.install()

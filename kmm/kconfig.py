@@ -31,13 +31,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from kmm.tree import LINUX, TREE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["Config", "ConfigError", "ConfigReport", "Contradiction", "Forced", "architectures"]
 
-_TREE = Path(__file__).parent
-_AUTOCONF = _TREE / "include" / "generated" / "autoconf.py"
+_AUTOCONF = TREE / "include" / "generated" / "autoconf.py"
 _VERSION = "7.2"
 
 #: Options that say what machine this is; a kernel without them is not another kernel of kmm.
@@ -47,8 +48,6 @@ _IDENTITY = frozenset({"64BIT", "MMU", "PAGE_SHIFT", "X86", "X86_32", "X86_64"})
 _ARCH_OPTIONS = {"X86": "x86", "ARM64": "arm64", "RISCV": "riscv", "PPC": "powerpc", "S390": "s390",
                  "M68K": "m68k", "ARM": "arm", "SPARC": "sparc", "LOONGARCH": "loongarch", "MIPS": "mips",
                  "PARISC": "parisc", "ALPHA": "alpha", "UML": "um"}
-
-_LINUX = ("arch", "drivers", "include", "init", "kernel", "lib", "mm")
 
 #: Combinations that no rule forbids, as nothing that can be configured leads to them, and that do
 #: not compile in Linux 7.2. kmm refuses them, but for those below, whose meaning is not in doubt.
@@ -137,7 +136,7 @@ class ConfigReport:
 
 # --- kconfiglib -------------------------------------------------------------------------------
 
-def architectures(tree: Path = _TREE) -> tuple[str, ...]:
+def architectures(tree: Path = TREE) -> tuple[str, ...]:
     """The architectures that can be configured, as ``SRCARCH`` names them."""
     return tuple(sorted(path.parent.name for path in (tree / "arch").glob("*/Kconfig")))
 
@@ -169,7 +168,7 @@ def _effective(arch: str, tree: Path) -> frozenset[str]:
     """Options that Linux code reads, and those that these follow from."""
     rules = _Rules(arch, tree, {}, {})
     read = set()
-    for file in (file for top in _LINUX for file in (tree / top).rglob("*.py")):
+    for file in (file for top in LINUX for file in (tree / top).rglob("*.py")):
         if file.parent.name != "generated":
             read.update(re.findall(r"\bCONFIG_(\w+)", file.read_text(encoding="utf-8")))
     causes: dict[str, set[str]] = {}
@@ -331,12 +330,12 @@ class Config:
     wishes: tuple[tuple[str, str], ...] = field(repr=False, compare=False)
     report: ConfigReport = field(default=ConfigReport(), repr=False, compare=False)
     text: str = field(default="", repr=False, compare=False)
-    tree: Path = field(default=_TREE, repr=False, compare=False)
+    tree: Path = field(default=TREE, repr=False, compare=False)
 
     # -- where they come from
 
     @classmethod
-    def default(cls, arch: str = "x86", *, tree: Path = _TREE) -> Config:
+    def default(cls, arch: str = "x86", *, tree: Path = TREE) -> Config:
         """The default configuration of an architecture: its ``defconfig``.
 
         :raises ConfigError: kmm has no such architecture.
@@ -344,7 +343,7 @@ class Config:
         return _default(arch, tree)
 
     @classmethod
-    def load(cls, path: Path | str, *, arch: str | None = None, tree: Path = _TREE) -> Config:
+    def load(cls, path: Path | str, *, arch: str | None = None, tree: Path = TREE) -> Config:
         """Read a ``.config``, a distribution's own as it is.
 
         Options that kmm does not know are counted; :attr:`report` lists what the rules changed.

@@ -8,7 +8,7 @@ configuration or of different ones, share code objects and nothing else.
 How: a module's globals hold a ``__builtins__`` with the kernel's own ``__import__``, so every
 ``from kmm.mm... import`` of Linux code, and no other import of the process, comes here.
 
-* Linux modules are ``kmm.c`` and everything under :data:`LINUX`; they import each other,
+* Linux modules are ``kmm.c`` and everything under :data:`kmm.tree.LINUX`; they import each other,
   ``kmm.c``, ``kmm.hooks``, the standard library and sortedcontainers.  All else is refused.
 * ``kmm.hooks`` is a private copy, so that booting this kernel binds its names and no other's.
 * ``kmm.include.generated.autoconf`` is generated from the configuration.
@@ -22,18 +22,16 @@ How: a module's globals hold a ``__builtins__`` with the kernel's own ``__import
 * A scenario is a module linked into a kernel, as by insmod; it may import the bench as well.
 
 A plain ``import kmm.mm.mmu_gather`` goes through a kernel as well, one of the default configuration
-that uses the real ``kmm.c`` and ``kmm.hooks`` and is never booted (:func:`install`).
+that uses the real ``kmm.c`` and ``kmm.hooks`` and is never booted (:mod:`kmm.plain`).
 """
 
 from __future__ import annotations
 import __future__
 
 import builtins
-import functools
 import hashlib
 import importlib
 import importlib.machinery
-import importlib.util
 import re
 import sys
 from dataclasses import dataclass
@@ -45,17 +43,12 @@ from typing import TYPE_CHECKING, Any
 import kmm.hooks as _hooks
 from kmm.kconfig import Config
 from kmm.overlay import Overlay, OverlayError, OverlayFile
+from kmm.tree import AUTOCONF, LINUX, TREE, is_linux, locate, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from importlib.abc import Loader, MetaPathFinder
-else:
-    Loader = MetaPathFinder = object    # the import system asks for the methods only
 
-__all__ = ["LINUX", "Kernel", "LinkError", "ScenarioSource", "build", "module_name"]
-
-#: Folders of the kernel's tree that hold Linux code.
-LINUX = ("arch", "drivers", "include", "init", "kernel", "lib", "mm")
+__all__ = ["Kernel", "LinkError", "ScenarioSource", "build"]
 
 #: What Linux code may import from outside the kernel.
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"sortedcontainers"}
@@ -63,9 +56,7 @@ _FOREIGN = frozenset(sys.stdlib_module_names) | {"sortedcontainers"}
 #: An overlay need not say ``from __future__ import annotations``: structs rely on it.
 _ANNOTATIONS = __future__.annotations.compiler_flag
 
-_AUTOCONF = "kmm.include.generated.autoconf"
 _ASM = "kmm.arch.x86.include.asm"
-_TREE = Path(__file__).parent
 _ROOT = "kmm.init.main"
 _BY_VALUE = ("functions rebind it with 'global', and an import copies its value: "
              "import the module and read it there")
@@ -213,38 +204,8 @@ def _rebound(code: CodeType) -> Iterator[str]:
             yield from _rebound(const)
 
 
-# --- names ------------------------------------------------------------------------------------
-
-def module_name(file: str, tree: Path = _TREE) -> str:
-    """The module that a kernel path stands for: ``mm/init-mm.c`` is ``kmm.mm.init_mm``.
-
-    A header beside a C file of the same stem carries ``_h``.  A dotted name is returned as it is.
-    """
-    if file == "kmm" or file.startswith("kmm."):
-        return file
-    stem, dot, suffix = file.removeprefix("./").rpartition(".")
-    if not dot or suffix not in ("c", "h", "S", "py"):
-        stem = file
-    dotted = "kmm." + stem.strip("/").replace("-", "_").replace("/", ".")
-    if suffix == "h" and _locate(tree, dotted + "_h") is not None:
-        return dotted + "_h"
-    return dotted
-
-
-def _locate(tree: Path, name: str) -> tuple[Path, bool] | None:
-    """The file of module *name*, and whether it is a package."""
-    base = tree.joinpath(*name.split(".")[1:])
-    plain = base.with_name(base.name + ".py")
-    if plain.is_file():
-        return plain, False
-    if base.is_dir() or _AUTOCONF.startswith(name + "."):
-        return base / "__init__.py", True
-    return None
-
-
-def _is_linux(name: str) -> bool:
-    parts = name.split(".", 2)
-    return len(parts) > 1 and (parts[1] in LINUX or parts[1] in ("c", "hooks"))
+def _in_kernel(name: str) -> bool:
+    return is_linux(name) or name in ("kmm.c", "kmm.hooks")
 
 
 def _reason(error: Exception) -> str:
@@ -254,7 +215,7 @@ def _reason(error: Exception) -> str:
 # --- the kernel -------------------------------------------------------------------------------
 
 def build(config: Config | None = None, overlays: Sequence[Overlay] = (),
-          extra: Sequence[ScenarioSource] = (), *, tree: Path = _TREE) -> Kernel:
+          extra: Sequence[ScenarioSource] = (), *, tree: Path = TREE) -> Kernel:
     """Link a kernel.
 
     :param config: its configuration; by default x86-64's.
@@ -266,7 +227,7 @@ def build(config: Config | None = None, overlays: Sequence[Overlay] = (),
     :raises OverlayError: an overlay of a file that the tree does not have.
     """
     kernel = Kernel(Config.default() if config is None else config, tuple(overlays), tree)
-    if _locate(tree, _ROOT) is not None:
+    if locate(tree, _ROOT) is not None:
         kernel.module(_ROOT)
     for source in extra:
         kernel.insmod(source)
@@ -284,7 +245,7 @@ class Kernel:
     :ivar rebound: for each module and scenario, the names that its functions rebind.
     """
 
-    def __init__(self, config: Config, overlays: tuple[Overlay, ...], tree: Path = _TREE, *,
+    def __init__(self, config: Config, overlays: tuple[Overlay, ...], tree: Path = TREE, *,
                  plain: bool = False) -> None:
         self.config = config
         self.overlays = overlays
@@ -302,8 +263,8 @@ class Kernel:
         self._patches: dict[str, list[OverlayFile]] = {}
         for overlay in overlays:
             for file in overlay.files:
-                if _locate(tree, file.module) is None or not _is_linux(file.module):
-                    raise OverlayError(f"{file.path}: kmm has no {file.module} to lay it over")
+                if locate(tree, file.module) is None or not is_linux(file.module):
+                    raise OverlayError(file.path, f"kmm has no {file.module} to lay this over")
                 self._patches.setdefault(file.module, []).append(file)
 
         self._builtins = self._private_builtins(self._import)
@@ -334,7 +295,7 @@ class Kernel:
         :raises LinkError: there is no such module.
         """
         name = module_name(name, self.tree)
-        if not _is_linux(name):
+        if not _in_kernel(name):
             raise LinkError("", name, "is not part of the kernel")
         return self._load(name, "")
 
@@ -359,7 +320,7 @@ class Kernel:
         homes = [home for home, path in self._sources() if pattern.search(path.read_text(encoding="utf-8"))]
         homes += [module for module, files in self._patches.items()
                   if module not in homes and any(pattern.search(file.text) for file in files)]
-        return [home for home in homes if home != _AUTOCONF]
+        return [home for home in homes if home != AUTOCONF]
 
     def _sources(self) -> Iterator[tuple[str, Path]]:
         """Every Linux module of the tree, with its file, in path order."""
@@ -382,7 +343,7 @@ class Kernel:
         """Hash of every Linux source, the configuration and the overlays."""
         total = hashlib.sha256()
         for name, path in [*self._sources(), ("kmm.hooks", Path(str(_hooks.__file__)))]:
-            if name != _AUTOCONF:
+            if name != AUTOCONF:
                 total.update(f"{name} {_digest(path)}\n".encode())
         for part in (self.config.fingerprint, *(overlay.fingerprint for overlay in self.overlays)):
             total.update(f"{part}\n".encode())
@@ -396,7 +357,7 @@ class Kernel:
         """
         linked = {**self._modules, **self._scenarios} if scenarios else self._modules
         return {name: (vars(module), self._rebound[name]) for name, module in linked.items()
-                if name != _AUTOCONF}
+                if name != AUTOCONF}
 
     # -- linking
 
@@ -432,21 +393,21 @@ class Kernel:
             return self._root
         if name == "kmm.hooks":
             return self.hooks
-        if not _is_linux(name):
+        if not _in_kernel(name):
             raise LinkError(importer, name, "Linux code imports Linux code, kmm.c and kmm.hooks only")
         parent_name, _, leaf = name.rpartition(".")
         parent = self._load(parent_name, importer)
         if name in self._modules:       # the package's own imports have brought it in
             return self._modules[name]
-        if name == _AUTOCONF and not self._plain:
+        if name == AUTOCONF and not self._plain:
             module = self._autoconf()
         elif name == "kmm.c" and self._plain:
             module = self._modules[name] = importlib.import_module(name)
             self._rebound[name] = frozenset()
         else:
-            where = _locate(self.tree, name)
+            where = locate(self.tree, name)
             if where is None and name == "kmm.c":
-                where = (_TREE / "c.py", False)
+                where = (TREE / "c.py", False)
             if where is None:
                 raise LinkError(importer, name, "kmm has no such kernel file")
             module = self._execute(name, *where, parent, leaf)
@@ -454,10 +415,10 @@ class Kernel:
         return module
 
     def _autoconf(self) -> ModuleType:
-        module = ModuleType(_AUTOCONF, "Generated from the configuration of this kernel.")
+        module = ModuleType(AUTOCONF, "Generated from the configuration of this kernel.")
         vars(module).update(self.config.autoconf())
-        self._modules[_AUTOCONF] = module
-        self._rebound[_AUTOCONF] = frozenset()
+        self._modules[AUTOCONF] = module
+        self._rebound[AUTOCONF] = frozenset()
         return module
 
     def _execute(self, name: str, path: Path, package: bool, parent: ModuleType, leaf: str) -> ModuleType:
@@ -468,8 +429,6 @@ class Kernel:
         patches = self._patches.get(name)
         self._open[name] = []
         if self._plain:
-            module.__spec__ = importlib.util.spec_from_file_location(
-                name, path, loader=_PlainLoader(), submodule_search_locations=vars(module).get("__path__"))
             sys.modules[name] = module
         try:
             if package and not path.is_file():
@@ -574,7 +533,7 @@ class Kernel:
         importer = str((globals or {}).get("__name__", ""))
         if level:
             raise LinkError(importer, "." * level + name, "a scenario imports by full name, not relatively")
-        if _is_linux(name):
+        if _in_kernel(name):
             return self._resolve(name, importer, globals, fromlist, self._scenario_root)
         found = builtins.__import__(name, globals, locals, fromlist or (), 0)
         if name != "kmm" and (name.partition(".")[0] != "kmm" or fromlist):
@@ -601,7 +560,7 @@ class Kernel:
                     if waiting is not None:
                         raise LinkError(importer, f"{name}.*", self._unfinished())
                     return module
-                if "__path__" in space and _locate(self.tree, f"{name}.{wanted}") is not None:
+                if "__path__" in space and locate(self.tree, f"{name}.{wanted}") is not None:
                     self._load(f"{name}.{wanted}", importer)
                 elif waiting is not None:
                     found[wanted] = _Undefined(importer, name, wanted, [user], self._unfinished())
@@ -609,7 +568,7 @@ class Kernel:
                     continue
                 else:
                     raise LinkError(importer, f"{name}.{wanted}", "no Kconfig file declares it"
-                                    if name == _AUTOCONF else "the module does not define it")
+                                    if name == AUTOCONF else "the module does not define it")
             value = found[wanted] = space[wanted]
             if wanted in rebound and not isinstance(value, ModuleType):
                 raise LinkError(importer, f"{name}.{wanted}", _BY_VALUE)
@@ -663,7 +622,7 @@ class _ScenarioRoot(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         kernel = self.__dict__["_kernel"]
-        if _is_linux("kmm." + name):
+        if _in_kernel("kmm." + name):
             if name in vars(kernel._root):
                 return vars(kernel._root)[name]
             raise AttributeError(f"kmm.{name} is not imported in this kernel")
@@ -741,41 +700,3 @@ class _Repair:
     def _refuse(self, what: str, klass: type) -> None:
         raise LinkError(self.module, str(self.path),
                         f"{what} struct {klass.__name__}, which the overlay redefines; give it anew too")
-
-
-# --- plain imports ----------------------------------------------------------------------------
-
-class _PlainLoader(Loader):
-    """Gives the import system a module of the plain kernel, executed already."""
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _plain_kernel()._load(spec.name, "")
-
-    def exec_module(self, module: ModuleType) -> None:
-        """The linker has done that."""
-
-
-class _PlainFinder(MetaPathFinder):
-    """Finds Linux modules for ``import kmm.mm...``."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None
-                  ) -> importlib.machinery.ModuleSpec | None:
-        if not (fullname.startswith("kmm.") and fullname.split(".", 2)[1] in LINUX):
-            return None
-        where = _locate(_TREE, fullname)
-        if where is None:
-            return None
-        return importlib.util.spec_from_file_location(
-            fullname, where[0], loader=_PlainLoader(),
-            submodule_search_locations=[str(where[0].parent)] if where[1] else None)
-
-
-@functools.cache
-def _plain_kernel() -> Kernel:
-    return Kernel(Config.default(), (), plain=True)
-
-
-def install() -> None:
-    """Make plain imports of Linux modules go through the linker; ``import kmm`` does this."""
-    if not any(isinstance(finder, _PlainFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _PlainFinder())
