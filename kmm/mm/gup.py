@@ -14,7 +14,7 @@ secretmem and device memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kmm import hooks
 from kmm.arch.x86.include.asm.page_types import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, TASK_SIZE_MAX
@@ -237,7 +237,7 @@ def gup_fast_pte_range(pmd: pmd_t, pmdp: pmd_ptr, addr: int, end: int, flags: in
     """
     ret = 0
 
-    ptem = pte_offset_map(cell(pmd), addr)
+    ptem = pte_offset_map(cast("pmd_ptr", cell(pmd)), addr)
     if ptem is None:
         return 0
     ptep: pte_ptr = ptem

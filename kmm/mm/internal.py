@@ -71,9 +71,9 @@ def vmf_anon_prepare(vmf: vm_fault) -> vm_fault_t:
 
 
 # Declared here, defined there:
-from kmm.include.linux.mm import is_cow_mapping  # noqa: E402
-from kmm.mm.memory import free_pgtables as free_pgtables  # noqa: E402
-from kmm.mm.memory import pmd_install as pmd_install  # noqa: E402
-from kmm.mm.memory import unmap_vmas as unmap_vmas  # noqa: E402
-from kmm.mm.rmap import __anon_vma_prepare  # noqa: E402
-from kmm.mm.rmap import flush_tlb_batched_pending as flush_tlb_batched_pending  # noqa: E402
+from kmm.include.linux.mm import is_cow_mapping
+from kmm.mm.memory import free_pgtables as free_pgtables
+from kmm.mm.memory import pmd_install as pmd_install
+from kmm.mm.memory import unmap_vmas as unmap_vmas
+from kmm.mm.rmap import __anon_vma_prepare
+from kmm.mm.rmap import flush_tlb_batched_pending as flush_tlb_batched_pending

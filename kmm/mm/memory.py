@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING, cast
 
 from kmm import hooks
 from kmm.arch.x86.include.asm.mmu_context import arch_vma_access_permitted
-from kmm.arch.x86.include.asm.page_types import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kmm.arch.x86.include.asm.page_types import PAGE_MASK, PAGE_SIZE
+from kmm.arch.x86.include.asm.pgalloc import (
+    p4d_populate,
+    pgd_populate,
+    pmd_populate,
+    pmd_populate_kernel,
+    pud_populate,
+)
+from kmm.arch.x86.include.asm.pgtable import (
+    pmd_trans_huge,
+    ptep_get_and_clear_full,
+    pud_trans_huge,
+)
 from kmm.arch.x86.include.asm.pgtable_64_types import (
     P4D_MASK,
     PGDIR_MASK,
@@ -28,7 +40,19 @@ from kmm.arch.x86.include.asm.pgtable_64_types import (
     PTRS_PER_PTE,
     PUD_MASK,
 )
+from kmm.arch.x86.mm.pgtable import pte_alloc_one
 from kmm.c import ulong
+from kmm.include.asm_generic.pgalloc import (
+    p4d_alloc_one,
+    p4d_free,
+    pmd_alloc_one,
+    pmd_free,
+    pte_alloc_one_kernel,
+    pte_free,
+    pte_free_kernel,
+    pud_alloc_one,
+    pud_free,
+)
 from kmm.include.asm_generic.tlb import (
     __tlb_remove_folio_pages,
     mmu_gather,
@@ -43,14 +67,14 @@ from kmm.include.asm_generic.tlb import (
     tlb_remove_tlb_entry,
     tlb_start_vma,
 )
-from kmm.include.generated.autoconf import CONFIG_PT_RECLAIM
+from kmm.include.generated.autoconf import CONFIG_PT_RECLAIM, CONFIG_SPLIT_PTE_PTLOCKS
 from kmm.include.linux.bug import WARN_ON_ONCE
 from kmm.include.linux.compiler import barrier, smp_wmb
 from kmm.include.linux.err import IS_ERR
-from kmm.include.linux.errno import ENOMEM
-from kmm.include.linux.gfp_types import GFP_HIGHUSER_MOVABLE, __GFP_ZERO
+from kmm.include.linux.errno import EBUSY, ENOMEM
+from kmm.include.linux.gfp_types import GFP_KERNEL
 from kmm.include.linux.highmem import vma_alloc_zeroed_movable_folio
-from kmm.include.linux.huge_mm import pmd_trans_huge, pud_trans_huge
+from kmm.include.linux.huge_mm import pmd_is_huge
 from kmm.include.linux.lockdep import SINGLE_DEPTH_NESTING
 from kmm.include.linux.maple_tree import mas_find
 from kmm.include.linux.mm import (
@@ -62,10 +86,10 @@ from kmm.include.linux.mm import (
     VM_WRITE,
     ZAP_FLAG_DROP_MARKER,
     ZAP_FLAG_UNMAP,
+    folio_mk_pte,
     folio_put,
     is_cow_mapping,
     is_vm_hugetlb_page,
-    is_zero_pfn,
     linear_page_index,
     mm_dec_nr_pmds,
     mm_dec_nr_ptes,
@@ -90,7 +114,6 @@ from kmm.include.linux.mm import (
     vm_fault,
     vma_is_anonymous,
     zap_details,
-    zero_pfn,
 )
 from kmm.include.linux.mm_types import (
     FAULT_FLAG_INSTRUCTION,
@@ -105,6 +128,7 @@ from kmm.include.linux.mm_types import (
     VM_FAULT_SIGSEGV,
     vm_fault_t,
 )
+from kmm.include.linux.mm_types_task import ALLOC_SPLIT_PTLOCKS
 from kmm.include.linux.mmdebug import VM_BUG_ON, VM_WARN_ON_ONCE
 from kmm.include.linux.mmu_notifier import (
     MMU_NOTIFY_CLEAR,
@@ -115,8 +139,12 @@ from kmm.include.linux.mmu_notifier import (
     mmu_notifier_range,
     mmu_notifier_range_init,
 )
-from kmm.include.linux.page_flags import __folio_mark_uptodate
-from kmm.include.linux.pgalloc import pgd_populate
+from kmm.include.linux.page_flags import (
+    __folio_mark_uptodate,
+    folio_test_anon,
+    folio_test_large,
+    page_folio,
+)
 from kmm.include.linux.pgtable import (
     lazy_mmu_mode_disable,
     lazy_mmu_mode_enable,
@@ -124,7 +152,6 @@ from kmm.include.linux.pgtable import (
     p4d_clear,
     p4d_none_or_clear_bad,
     p4d_offset,
-    p4d_populate,
     p4d_present,
     pfn_pte,
     pgd_addr_end,
@@ -138,8 +165,6 @@ from kmm.include.linux.pgtable import (
     pmd_none_or_clear_bad,
     pmd_offset,
     pmd_pgtable,
-    pmd_populate,
-    pmd_populate_kernel,
     pmd_present,
     pmdp_get,
     pmdp_get_lockless,
@@ -156,15 +181,12 @@ from kmm.include.linux.pgtable import (
     pte_sw_mkyoung,
     pte_write,
     ptep_get,
-    ptep_get_and_clear_full,
     ptep_get_lockless,
     ptep_set_access_flags,
     pud_addr_end,
     pud_clear,
-    pud_none,
     pud_none_or_clear_bad,
     pud_offset,
-    pud_populate,
     pud_present,
     set_pte_at,
     set_ptes,
@@ -173,9 +195,17 @@ from kmm.include.linux.pgtable import (
 )
 from kmm.include.linux.rmap import RMAP_EXCLUSIVE, folio_add_new_anon_rmap, folio_remove_rmap_ptes
 from kmm.include.linux.sched import cond_resched, need_resched
-from kmm.include.linux.spinlock import spin_lock, spin_lock_nested, spin_trylock, spin_unlock
+from kmm.include.linux.slab import kmem_cache, kmem_cache_alloc, kmem_cache_create, kmem_cache_free
+from kmm.include.linux.spinlock import (
+    spin_lock,
+    spin_lock_nested,
+    spin_trylock,
+    spin_unlock,
+    spinlock_t,
+)
 from kmm.mm.init_mm import init_mm
 from kmm.mm.internal import flush_tlb_batched_pending, vmf_anon_prepare
+from kmm.mm.mm_init import is_zero_pfn, zero_pfn
 from kmm.mm.mmu_gather import (
     tlb_finish_mmu,
     tlb_flush_mmu,
@@ -194,8 +224,7 @@ if TYPE_CHECKING:
         pte_t,
         pud_ptr,
     )
-    from kmm.include.linux.mm_types import folio, mm_struct, page, vm_area_struct
-    from kmm.include.linux.spinlock import spinlock_t
+    from kmm.include.linux.mm_types import folio, mm_struct, page, ptdesc, vm_area_struct
     from kmm.mm.vma_h import unmap_desc
 
 
@@ -594,6 +623,7 @@ def zap_pte_table_if_empty(mm: mm_struct, pmd: pmd_ptr, addr: int) -> tuple[bool
     start_pte, pmdval, ptl = pte_offset_map_rw_nolock(mm, pmd, addr)
     if start_pte is None:
         return out_ptl()
+    assert ptl is not None
     if ptl is not pml:
         spin_lock_nested(ptl, SINGLE_DEPTH_NESTING)
 
@@ -632,7 +662,7 @@ def zap_pte_range(tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_ptr, addr: int,
         tlb_change_page_size(tlb, PAGE_SIZE)
         start_pte, ptl = pte_offset_map_lock(mm, pmd, addr)
         pte = start_pte
-        if start_pte is None or pte is None:
+        if start_pte is None or pte is None or ptl is None:
             return addr
 
         flush_tlb_batched_pending(mm)
@@ -951,9 +981,10 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
 
     if not (vmf.flags & FAULT_FLAG_WRITE):
         entry = pte_mkspecial(pfn_pte(zero_pfn(vmf.address), vma.vm_page_prot))
-        vmf.pte, vmf.ptl = pte_offset_map_lock(vma.vm_mm, vmf.pmd, vmf.address)
-        if vmf.pte is None:
+        vmf.pte, ptl = pte_offset_map_lock(vma.vm_mm, vmf.pmd, vmf.address)
+        if vmf.pte is None or ptl is None:
             return unlock(0)
+        vmf.ptl = ptl
         if vmf_pte_changed(vmf):
             update_mmu_tlb(vma, vmf.address, vmf.pte)
             return unlock(0)
@@ -979,9 +1010,10 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
     # Orders the page's contents before the entry that maps it.
     __folio_mark_uptodate(folio)
 
-    vmf.pte, vmf.ptl = pte_offset_map_lock(vma.vm_mm, vmf.pmd, addr)
-    if vmf.pte is None:
+    vmf.pte, ptl = pte_offset_map_lock(vma.vm_mm, vmf.pmd, addr)
+    if vmf.pte is None or ptl is None:
         return release()
+    vmf.ptl = ptl
     if vmf_pte_changed(vmf):
         update_mmu_tlb(vma, addr, vmf.pte)
         return release()
@@ -1004,9 +1036,10 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
         vmf.pte = None
         vmf.flags &= ~FAULT_FLAG_ORIG_PTE_VALID
     else:
-        vmf.pte, _dummy_pmdval, vmf.ptl = pte_offset_map_rw_nolock(vmf.vma.vm_mm, vmf.pmd, vmf.address)
-        if vmf.pte is None:
+        vmf.pte, _dummy_pmdval, ptl = pte_offset_map_rw_nolock(vmf.vma.vm_mm, vmf.pmd, vmf.address)
+        if vmf.pte is None or ptl is None:
             return vm_fault_t(0)
+        vmf.ptl = ptl
         vmf.orig_pte = ptep_get_lockless(vmf.pte)
         vmf.flags |= FAULT_FLAG_ORIG_PTE_VALID
 

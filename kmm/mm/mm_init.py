@@ -10,7 +10,7 @@ variable that they read, because an int imported from another module is a copy.
 from __future__ import annotations
 
 from kmm.include.linux.gfp import alloc_page, gfp_t
-from kmm.include.linux.gfp_types import GFP_KERNEL, __GFP_ZERO
+from kmm.include.linux.gfp_types import __GFP_ZERO, GFP_KERNEL
 from kmm.include.linux.mm import page_to_pfn
 
 #: Frame that reads of untouched anonymous memory see; -1 until boot has made it.

@@ -84,11 +84,11 @@ from kmm.include.linux.list import (
     list_del_init,
     list_empty,
     list_first_entry,
-    list_last_entry,
     list_for_each_entry_safe,
+    list_last_entry,
 )
 from kmm.include.linux.lockdep import lockdep_assert_held
-from kmm.include.linux.mm import page_to_pfn, pfn_to_page
+from kmm.include.linux.mm import mk_pte, page_to_pfn, pfn_to_page
 from kmm.include.linux.mmap_lock import mmap_read_trylock, mmap_read_unlock
 from kmm.include.linux.mutex import DEFINE_MUTEX, mutex_lock, mutex_unlock
 from kmm.include.linux.pgtable import (
@@ -129,7 +129,7 @@ from kmm.include.linux.preempt import in_hardirq, in_interrupt, in_nmi
 from kmm.include.linux.sched import cond_resched
 from kmm.include.linux.slab import kfree, kmalloc_obj, kzalloc_obj
 from kmm.include.linux.spinlock import DEFINE_SPINLOCK, spin_lock, spin_lock_init, spin_unlock, spinlock_t
-from kmm.include.linux.types import list_head
+from kmm.include.linux.types import gfp_t, list_head
 from kmm.include.linux.vmalloc import (
     IOREMAP_MAX_ORDER,
     VM_ALLOC,
@@ -152,6 +152,7 @@ from kmm.include.linux.vmalloc import (
 from kmm.include.linux.workqueue import __WORK_INITIALIZER, schedule_work, work_struct
 from kmm.include.vdso.page import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kmm.mm.init_mm import init_mm
+from kmm.mm.page_alloc import split_page
 from kmm.mm.pgalloc_track import (
     p4d_alloc_track,
     pmd_alloc_track,
@@ -162,6 +163,7 @@ from kmm.mm.pgalloc_track import (
 if TYPE_CHECKING:
     from kmm.arch.x86.include.asm.pgtable_types import p4d_ptr, pgd_ptr, pgprot_t, pmd_ptr, pud_ptr
     from kmm.include.linux.mm_types import page
+    from kmm.include.linux.mm_types import page as page_t
 
 if CONFIG_HAVE_ARCH_HUGE_VMAP:
     ioremap_max_page_shift = BITS_PER_LONG - 1
@@ -694,13 +696,13 @@ def __vmap_pages_range_noflush(addr: int, end: int, prot: pgprot_t, pages: list[
 
 
 def vmap_pages_range_noflush(addr: int, end: int, prot: pgprot_t, pages: list[page], page_shift: int,
-                             gfp_mask: int) -> int:
+                             gfp_mask: gfp_t) -> int:
     """Map pages at ``[addr, end)``. 0 or an errno."""
     return __vmap_pages_range_noflush(addr, end, prot, pages, page_shift)
 
 
 def __vmap_pages_range(addr: int, end: int, prot: pgprot_t, pages: list[page], page_shift: int,
-                       gfp_mask: int) -> int:
+                       gfp_mask: gfp_t) -> int:
     """Map pages at ``[addr, end)``. 0 or an errno."""
     err = vmap_pages_range_noflush(addr, end, prot, pages, page_shift, gfp_mask)
     flush_cache_vmap(addr, end)
@@ -717,10 +719,10 @@ def vmap_pages_range(addr: int, end: int, prot: pgprot_t, pages: list[page], pag
     return __vmap_pages_range(addr, end, prot, pages, page_shift, GFP_KERNEL)
 
 
-def vmalloc_to_page(vmalloc_addr: int) -> page | None:
+def vmalloc_to_page(vmalloc_addr: int) -> page_t | None:
     """The page that a vmalloc address maps, found by walking the kernel's tables."""
     addr = vmalloc_addr
-    page: page | None = None
+    page: page_t | None = None
     pgd = pgd_offset_k(addr)
 
     if pgd_none(pgd[0]):
@@ -866,7 +868,7 @@ def __alloc_vmap_area(free: free_vmap_space, size: int, align: int, vstart: int,
     return -ENOMEM
 
 
-def alloc_vmap_area(size: int, align: int, vstart: int, vend: int, node: int, gfp_mask: int,
+def alloc_vmap_area(size: int, align: int, vstart: int, vend: int, node: int, gfp_mask: gfp_t,
                     va_flags: int, vm: vm_struct | None) -> vmap_area | int:
     """Reserve addresses, purging lazily freed ones if there are no others.
 
@@ -1114,7 +1116,7 @@ def clear_vm_uninitialized_flag(vm: vm_struct) -> None:
 
 
 def __get_vm_area_node(size: int, align: int, shift: int, flags: int, start: int, end: int, node: int,
-                       gfp_mask: int, caller: str | None) -> vm_struct | None:
+                       gfp_mask: gfp_t, caller: str | None) -> vm_struct | None:
     """Reserve an area, with a guard page behind it; None if that fails."""
     requested_size = size
 
@@ -1266,7 +1268,7 @@ def vmap(pages: list[page], count: int, flags: int, prot: pgprot_t) -> int | Non
     return area.addr
 
 
-def vm_area_alloc_pages(gfp: int, nid: int, order: int, nr_pages: int) -> list[page]:
+def vm_area_alloc_pages(gfp: gfp_t, nid: int, order: int, nr_pages: int) -> list[page]:
     """Allocate pages for an area, in blocks of ``1 << order``; fewer if memory runs out.
 
     :deviation: C tries larger blocks and bulk allocation first, and fills an array of the caller's.
@@ -1287,7 +1289,7 @@ def vm_area_alloc_pages(gfp: int, nid: int, order: int, nr_pages: int) -> list[p
     return pages
 
 
-def __vmalloc_area_node(area: vm_struct, gfp_mask: int, prot: pgprot_t, page_shift: int,
+def __vmalloc_area_node(area: vm_struct, gfp_mask: gfp_t, prot: pgprot_t, page_shift: int,
                         node: int) -> int | None:
     """Allocate pages for an area and map them; the address or None.
 
@@ -1316,7 +1318,7 @@ def __vmalloc_area_node(area: vm_struct, gfp_mask: int, prot: pgprot_t, page_shi
     return area.addr
 
 
-def __vmalloc_node_range_noprof(size: int, align: int, start: int, end: int, gfp_mask: int,
+def __vmalloc_node_range_noprof(size: int, align: int, start: int, end: int, gfp_mask: gfp_t,
                                 prot: pgprot_t, vm_flags: int, node: int,
                                 caller: str | None) -> int | None:
     """Allocate virtually contiguous memory.
@@ -1366,7 +1368,7 @@ def __vmalloc_node_range_noprof(size: int, align: int, start: int, end: int, gfp
     return area.addr
 
 
-def __vmalloc_node_noprof(size: int, align: int, gfp_mask: int, node: int,
+def __vmalloc_node_noprof(size: int, align: int, gfp_mask: gfp_t, node: int,
                           caller: str | None) -> int | None:
     """Allocate virtually contiguous memory in the vmalloc range; the address or None."""
     return __vmalloc_node_range_noprof(size, align, VMALLOC_START(), VMALLOC_END(), gfp_mask, PAGE_KERNEL,
@@ -1378,7 +1380,7 @@ def vmalloc_noprof(size: int) -> int | None:
     return __vmalloc_node_noprof(size, 1, GFP_KERNEL, -1, "vmalloc")
 
 
-def vmalloc_huge_node_noprof(size: int, gfp_mask: int, node: int) -> int | None:
+def vmalloc_huge_node_noprof(size: int, gfp_mask: gfp_t, node: int) -> int | None:
     """Allocate virtually contiguous memory that may be mapped by large leaves; the address or None."""
     return __vmalloc_node_range_noprof(size, 1, VMALLOC_START(), VMALLOC_END(), gfp_mask, PAGE_KERNEL,
                                        VM_ALLOW_HUGE_VMAP, node, "vmalloc_huge")
@@ -1386,7 +1388,7 @@ def vmalloc_huge_node_noprof(size: int, gfp_mask: int, node: int) -> int | None:
 
 def vzalloc_noprof(size: int) -> int | None:
     """Allocate virtually contiguous zeroed memory; the address or None."""
-    return __vmalloc_node_noprof(size, 1, GFP_KERNEL | __GFP_ZERO, -1, "vzalloc")
+    return __vmalloc_node_noprof(size, 1, gfp_t(GFP_KERNEL | __GFP_ZERO), -1, "vzalloc")
 
 
 def free_vm_area(area: vm_struct) -> None:

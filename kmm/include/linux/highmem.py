@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmm.include.linux.gfp_types import GFP_HIGHUSER_MOVABLE, __GFP_ZERO
+from kmm.include.linux.gfp_types import __GFP_ZERO, GFP_HIGHUSER_MOVABLE
 from kmm.include.linux.types import gfp_t
 
 if TYPE_CHECKING:
@@ -18,4 +18,4 @@ def vma_alloc_zeroed_movable_folio(vma: vm_area_struct, vaddr: int) -> folio | N
 
 
 # Declared in gfp.h:
-from kmm.include.linux.gfp import folio_alloc  # noqa: E402
+from kmm.include.linux.gfp import folio_alloc

@@ -41,7 +41,7 @@ from kmm.include.linux.types import gfp_t
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from kmm.arch.x86.include.asm.pgtable_types import pgtable_t
+    from kmm.arch.x86.include.asm.pgtable_types import pgprot_t, pgtable_t
     from kmm.include.linux.mm_types import page as page_t
 
 # --- VMA flags ----------------------------------------------------------------------------------------
@@ -680,6 +680,16 @@ def page_size(page: page) -> int:
     return PAGE_SIZE << compound_order(page)
 
 
+def mk_pte(page: page, pgprot: pgprot_t) -> pte_t:
+    """A pte that maps a page."""
+    return pfn_pte(page_to_pfn(page), pgprot)
+
+
+def folio_mk_pte(folio: folio, pgprot: pgprot_t) -> pte_t:
+    """A pte that maps the first page of a folio."""
+    return pfn_pte(page_to_pfn(folio.page), pgprot)
+
+
 folio_t = folio
 
 # Included first in C, or declared here and defined there:
@@ -689,6 +699,7 @@ from kmm.arch.x86.include.asm.page import pfn_to_page as pfn_to_page
 from kmm.arch.x86.include.asm.pgtable import (
     p4d_none,
     p4d_offset,
+    pfn_pte,
     pgd_none,
     pmd_none,
     pmd_page,

@@ -20,5 +20,5 @@ class anon_vma(struct):
 
 
 # Declared here, defined there:
-from kmm.mm.rmap import folio_add_new_anon_rmap as folio_add_new_anon_rmap  # noqa: E402
-from kmm.mm.rmap import folio_remove_rmap_ptes as folio_remove_rmap_ptes  # noqa: E402
+from kmm.mm.rmap import folio_add_new_anon_rmap as folio_add_new_anon_rmap
+from kmm.mm.rmap import folio_remove_rmap_ptes as folio_remove_rmap_ptes

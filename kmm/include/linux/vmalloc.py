@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_GBPAGES, X86_FEATURE_PSE, boot_cpu_has
-from kmm.c import Ptr, struct
+from kmm.c import struct
 from kmm.include.generated.autoconf import CONFIG_HAVE_ARCH_HUGE_VMALLOC, CONFIG_HAVE_ARCH_HUGE_VMAP
-from kmm.include.linux.types import list_head
+from kmm.include.linux.types import gfp_t, list_head
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -106,33 +106,31 @@ def get_vm_area_size(area: vm_struct) -> int:
 
 
 # Declared here, defined there:
-from kmm.mm.vmalloc import (  # noqa: E402, F401
-    find_vm_area,
-    free_vm_area,
-    get_vm_area,
-    get_vm_area_caller,
-    ioremap_page_range,
-    is_vmalloc_addr,
-    remove_vm_area,
-    vfree,
-    vm_unmap_aliases,
-    vmalloc_huge_node_noprof,
-    vmalloc_init,
-    vmalloc_noprof,
-    vmalloc_to_page,
-    vmalloc_to_pfn,
-    vmap,
-    vmap_page_range,
-    vmap_pages_range,
-    vunmap,
-    vunmap_range,
-    vzalloc_noprof,
-)
+from kmm.mm.vmalloc import find_vm_area as find_vm_area
+from kmm.mm.vmalloc import free_vm_area as free_vm_area
+from kmm.mm.vmalloc import get_vm_area as get_vm_area
+from kmm.mm.vmalloc import get_vm_area_caller as get_vm_area_caller
+from kmm.mm.vmalloc import ioremap_page_range as ioremap_page_range
+from kmm.mm.vmalloc import is_vmalloc_addr as is_vmalloc_addr
+from kmm.mm.vmalloc import remove_vm_area as remove_vm_area
+from kmm.mm.vmalloc import vfree as vfree
+from kmm.mm.vmalloc import vm_unmap_aliases as vm_unmap_aliases
+from kmm.mm.vmalloc import vmalloc_huge_node_noprof as vmalloc_huge_node_noprof
+from kmm.mm.vmalloc import vmalloc_init as vmalloc_init
+from kmm.mm.vmalloc import vmalloc_noprof as vmalloc_noprof
+from kmm.mm.vmalloc import vmalloc_to_page as vmalloc_to_page
+from kmm.mm.vmalloc import vmalloc_to_pfn as vmalloc_to_pfn
+from kmm.mm.vmalloc import vmap as vmap
+from kmm.mm.vmalloc import vmap_page_range as vmap_page_range
+from kmm.mm.vmalloc import vmap_pages_range as vmap_pages_range
+from kmm.mm.vmalloc import vunmap as vunmap
+from kmm.mm.vmalloc import vunmap_range as vunmap_range
+from kmm.mm.vmalloc import vzalloc_noprof as vzalloc_noprof
 
 vmalloc = vmalloc_noprof
 vzalloc = vzalloc_noprof
 
 
-def vmalloc_huge(size: int, gfp_mask: int) -> int | None:
+def vmalloc_huge(size: int, gfp_mask: gfp_t) -> int | None:
     """Memory that may be mapped by large leaves."""
     return vmalloc_huge_node_noprof(size, gfp_mask, -1)

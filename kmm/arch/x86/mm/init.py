@@ -24,8 +24,7 @@ from kmm.arch.x86.include.asm.cpufeature import (
     boot_cpu_has,
     cpu_feature_enabled,
 )
-from kmm.arch.x86.include.asm.page import __pa
-from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE
+from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT
 from kmm.arch.x86.include.asm.pgtable_64 import swapper_pg_dir
 from kmm.arch.x86.include.asm.pgtable_64_types import PMD_SIZE, PUD_SIZE
 from kmm.arch.x86.include.asm.pgtable_types import (
@@ -43,9 +42,10 @@ from kmm.arch.x86.include.asm.tlbflush import TLB_NR_DYN_ASIDS, cr4_set_bits, tl
 from kmm.c import struct, ulong
 from kmm.include.generated.autoconf import CONFIG_ADDRESS_MASKING
 from kmm.include.linux.gfp import __get_free_pages
-from kmm.include.linux.gfp_types import GFP_ATOMIC, __GFP_ZERO
+from kmm.include.linux.gfp_types import __GFP_ZERO, GFP_ATOMIC
 from kmm.include.linux.kernel import round_down, round_up
 from kmm.include.linux.percpu import DEFINE_PER_CPU
+from kmm.include.linux.types import gfp_t
 from kmm.mm.init_mm import init_mm
 
 if CONFIG_ADDRESS_MASKING:
@@ -70,7 +70,7 @@ def alloc_low_pages(num: int) -> int:
     :deviation: from the page allocator also during boot, where C takes memblock.
     """
     order = (num - 1).bit_length()
-    return __get_free_pages(GFP_ATOMIC | __GFP_ZERO, order)
+    return __get_free_pages(gfp_t(GFP_ATOMIC | __GFP_ZERO), order)
 
 
 class map_range(struct):
@@ -173,16 +173,14 @@ def split_mem_range(start: int, end: int) -> list[map_range]:
 
     pfn = start_pfn = start >> PAGE_SHIFT
     end_pfn = round_up(pfn, pmd_pages)
-    if end_pfn > limit_pfn:
-        end_pfn = limit_pfn
+    end_pfn = min(end_pfn, limit_pfn)
     if start_pfn < end_pfn:
         save_mr(mr, start_pfn, end_pfn, 0)
         pfn = end_pfn
 
     start_pfn = round_up(pfn, pmd_pages)
     end_pfn = round_up(pfn, pud_pages)
-    if end_pfn > round_down(limit_pfn, pmd_pages):
-        end_pfn = round_down(limit_pfn, pmd_pages)
+    end_pfn = min(end_pfn, round_down(limit_pfn, pmd_pages))
 
     if start_pfn < end_pfn:
         save_mr(mr, start_pfn, end_pfn, page_size_mask & (1 << PG_LEVEL_2M))
@@ -266,5 +264,5 @@ if CONFIG_ADDRESS_MASKING:
     tlbstate_untag_mask = DEFINE_PER_CPU_SCALAR()
 
 # Declared here, defined there:
-from kmm.arch.x86.include.asm.tlbflush import __flush_tlb_all  # noqa: E402
-from kmm.arch.x86.mm.init_64 import kernel_physical_mapping_init  # noqa: E402
+from kmm.arch.x86.include.asm.tlbflush import __flush_tlb_all
+from kmm.arch.x86.mm.init_64 import kernel_physical_mapping_init

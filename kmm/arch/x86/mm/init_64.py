@@ -14,9 +14,13 @@ from kmm import hooks
 from kmm.arch.x86.include.asm.page import __pa, __va
 from kmm.arch.x86.include.asm.page_types import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kmm.arch.x86.include.asm.pgalloc import (
+    p4d_populate,
     p4d_populate_safe,
+    pgd_populate,
     pgd_populate_safe,
+    pmd_populate_kernel,
     pmd_populate_kernel_safe,
+    pud_populate,
     pud_populate_safe,
 )
 from kmm.arch.x86.include.asm.pgtable import (
@@ -69,7 +73,7 @@ from kmm.include.linux.bug import BUG_ON, WARN_ON_ONCE
 from kmm.include.linux.kernel import ALIGN
 from kmm.include.linux.list import list_for_each_entry
 from kmm.include.linux.mm import p4d_alloc, page_address, pud_alloc
-from kmm.include.linux.pgalloc import p4d_populate, pgd_populate
+from kmm.include.linux.mm_types import page_t
 from kmm.include.linux.pgtable import (
     p4d_none,
     p4d_offset,
@@ -87,7 +91,6 @@ from kmm.include.linux.pgtable import (
     pmd_none,
     pmd_offset,
     pmd_page_vaddr,
-    pmd_populate_kernel,
     pte_clrhuge,
     pte_index,
     pte_none,
@@ -96,14 +99,12 @@ from kmm.include.linux.pgtable import (
     pud_leaf,
     pud_none,
     pud_offset,
-    pud_populate,
 )
-from kmm.include.linux.mm_types import page_t
 from kmm.include.linux.spinlock import spin_lock, spin_unlock
 from kmm.mm.init_mm import init_mm
 
 if TYPE_CHECKING:
-    from kmm.arch.x86.include.asm.pgtable_types import p4d_t, pmd_t, pud_t
+    from kmm.arch.x86.include.asm.pgtable_types import pmd_t, pud_t
     from kmm.include.linux.mm_types import mm_struct
 
 
@@ -460,4 +461,4 @@ def mem_init() -> None:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.mm.init import set_after_bootmem  # noqa: E402
+from kmm.arch.x86.mm.init import set_after_bootmem

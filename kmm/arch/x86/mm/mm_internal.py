@@ -10,4 +10,4 @@ def alloc_low_page() -> int:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.mm.init import alloc_low_pages  # noqa: E402
+from kmm.arch.x86.mm.init import alloc_low_pages

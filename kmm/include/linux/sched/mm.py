@@ -74,4 +74,7 @@ def mmget_not_zero(mm: mm_struct) -> bool:
 
 
 # Declared here, defined there:
-from kmm.kernel.fork import __mmdrop, mm_alloc, mmput, mmput_async  # noqa: E402, F401
+from kmm.kernel.fork import __mmdrop
+from kmm.kernel.fork import mm_alloc as mm_alloc
+from kmm.kernel.fork import mmput as mmput
+from kmm.kernel.fork import mmput_async as mmput_async

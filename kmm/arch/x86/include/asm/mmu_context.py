@@ -117,10 +117,10 @@ def arch_vma_access_permitted(vma: vm_area_struct, write: bool, execute: bool, f
 
 
 # Declared here, defined there:
-from kmm.arch.x86.include.asm.tlbflush import enter_lazy_tlb as enter_lazy_tlb  # noqa: E402
-from kmm.arch.x86.include.asm.tlbflush import mm_free_global_asid, mm_init_global_asid  # noqa: E402
-from kmm.arch.x86.mm.tlb import last_mm_ctx_id, switch_mm_irqs_off  # noqa: E402
-from kmm.arch.x86.mm.tlb import leave_mm as leave_mm  # noqa: E402
-from kmm.arch.x86.mm.tlb import switch_mm as switch_mm  # noqa: E402
-from kmm.arch.x86.mm.tlb import unuse_temporary_mm as unuse_temporary_mm  # noqa: E402
-from kmm.arch.x86.mm.tlb import use_temporary_mm as use_temporary_mm  # noqa: E402
+from kmm.arch.x86.include.asm.tlbflush import enter_lazy_tlb as enter_lazy_tlb
+from kmm.arch.x86.include.asm.tlbflush import mm_free_global_asid, mm_init_global_asid
+from kmm.arch.x86.mm.tlb import last_mm_ctx_id, switch_mm_irqs_off
+from kmm.arch.x86.mm.tlb import leave_mm as leave_mm
+from kmm.arch.x86.mm.tlb import switch_mm as switch_mm
+from kmm.arch.x86.mm.tlb import unuse_temporary_mm as unuse_temporary_mm
+from kmm.arch.x86.mm.tlb import use_temporary_mm as use_temporary_mm

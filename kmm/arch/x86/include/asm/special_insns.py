@@ -50,4 +50,4 @@ def __write_cr4(x: int) -> None:
 
 
 # Declared here, defined there:
-from kmm.arch.x86.kernel.cpu.common import native_write_cr4  # noqa: E402
+from kmm.arch.x86.kernel.cpu.common import native_write_cr4

@@ -25,8 +25,8 @@ from kmm.include.generated.autoconf import (
 from kmm.include.linux.mm_types import mm_cpumask, mm_struct
 
 if TYPE_CHECKING:
-    from kmm.include.linux.mm_types import vm_area_struct
     from kmm.arch.x86.include.asm.tlbbatch import arch_tlbflush_unmap_batch
+    from kmm.include.linux.mm_types import vm_area_struct
     from kmm.include.linux.sched import task_struct
 
 TLB_FLUSH_ALL = ulong(-1)
@@ -319,9 +319,10 @@ def __native_tlb_flush_global(cr4: int) -> None:
 
 
 # Included first in C, or declared here and defined there. Nothing above runs before they are loaded:
-from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_INVLPGB, cpu_feature_enabled  # noqa: E402
-from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable_types import (  # noqa: E402
+from kmm.arch.x86.include.asm.cpufeature import X86_FEATURE_INVLPGB, cpu_feature_enabled
+from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE
+from kmm.arch.x86.include.asm.pgtable import pmd_pfn, pte_pfn
+from kmm.arch.x86.include.asm.pgtable_types import (
     _PAGE_ACCESSED,
     _PAGE_DIRTY,
     _PAGE_GLOBAL,
@@ -343,43 +344,68 @@ from kmm.arch.x86.include.asm.pgtable_types import (  # noqa: E402
     _PAGE_SOFTW3,
     _PAGE_SOFTW4,
     _PAGE_USER,
+    pmd_flags,
     pmd_t,
+    pte_flags,
     pte_t,
 )
-from kmm.arch.x86.include.asm.processor_flags import X86_CR3_LAM_U57_BIT, X86_CR4_PGE  # noqa: E402
-from kmm.arch.x86.include.asm.special_insns import __read_cr4, native_write_cr4  # noqa: E402
-from kmm.include.linux.atomic import atomic64_inc_return  # noqa: E402
-from kmm.include.linux.compiler import (  # noqa: E402
+from kmm.arch.x86.include.asm.processor_flags import X86_CR3_LAM_U57_BIT, X86_CR4_PGE
+from kmm.arch.x86.include.asm.special_insns import __read_cr4
+from kmm.arch.x86.kernel.cpu.common import cr4_read_shadow as cr4_read_shadow
+from kmm.arch.x86.kernel.cpu.common import cr4_update_irqsoff as cr4_update_irqsoff
+from kmm.arch.x86.kernel.cpu.common import native_write_cr4
+from kmm.arch.x86.mm.init import cpu_tlbstate as cpu_tlbstate
+from kmm.arch.x86.mm.tlb import (
+    __flush_tlb_all as __flush_tlb_all,
+)
+from kmm.arch.x86.mm.tlb import (
+    arch_tlbbatch_flush as arch_tlbbatch_flush,
+)
+from kmm.arch.x86.mm.tlb import (
+    cpu_tlbstate_shared as cpu_tlbstate_shared,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_all as flush_tlb_all,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_kernel_range as flush_tlb_kernel_range,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_local as flush_tlb_local,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_mm_range as flush_tlb_mm_range,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_multi as flush_tlb_multi,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_one_kernel as flush_tlb_one_kernel,
+)
+from kmm.arch.x86.mm.tlb import (
+    flush_tlb_one_user as flush_tlb_one_user,
+)
+from kmm.arch.x86.mm.tlb import (
+    initialize_tlbstate_and_flush as initialize_tlbstate_and_flush,
+)
+from kmm.arch.x86.mm.tlb import (
+    nmi_uaccess_okay as nmi_uaccess_okay,
+)
+from kmm.include.linux.atomic import atomic64_inc_return
+from kmm.include.linux.compiler import (
     READ_ONCE_FIELD,
     WRITE_ONCE_FIELD,
     smp_load_acquire,
     smp_store_release,
 )
-from kmm.include.linux.cpumask import cpumask, cpumask_any_but, cpumask_or, nr_cpu_ids  # noqa: E402
-from kmm.include.linux.irqflags import local_irq_restore, local_irq_save  # noqa: E402
-from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE  # noqa: E402
-from kmm.include.linux.percpu import this_cpu_ptr  # noqa: E402
-from kmm.include.linux.smp import get_cpu, put_cpu  # noqa: E402
-from kmm.arch.x86.include.asm.pgtable import pmd_flags, pmd_pfn, pte_flags, pte_pfn  # noqa: E402
-from kmm.arch.x86.kernel.cpu.common import cr4_read_shadow, cr4_update_irqsoff  # noqa: E402, F401
-from kmm.arch.x86.mm.init import cpu_tlbstate  # noqa: E402
-from kmm.arch.x86.mm.tlb import (  # noqa: E402, F401
-    __flush_tlb_all,
-    arch_tlbbatch_flush,
-    cpu_tlbstate_shared,
-    flush_tlb_all,
-    flush_tlb_kernel_range,
-    flush_tlb_local,
-    flush_tlb_mm_range,
-    flush_tlb_multi,
-    flush_tlb_one_kernel,
-    flush_tlb_one_user,
-    initialize_tlbstate_and_flush,
-    nmi_uaccess_okay,
-)
-from kmm.include.linux.mm import VM_HUGETLB  # noqa: E402
-from kmm.include.linux.mmu_notifier import mmu_notifier_arch_invalidate_secondary_tlbs  # noqa: E402
-from kmm.mm.init_mm import init_mm  # noqa: E402
+from kmm.include.linux.cpumask import cpumask_any_but, cpumask_or, nr_cpu_ids
+from kmm.include.linux.irqflags import local_irq_restore, local_irq_save
+from kmm.include.linux.mm import VM_HUGETLB
+from kmm.include.linux.mmdebug import VM_WARN_ON_ONCE
+from kmm.include.linux.mmu_notifier import mmu_notifier_arch_invalidate_secondary_tlbs
+from kmm.include.linux.percpu import this_cpu_ptr
+from kmm.include.linux.smp import get_cpu, put_cpu
+from kmm.mm.init_mm import init_mm
 
 if CONFIG_BROADCAST_TLB_FLUSH:
     from kmm.arch.x86.mm.tlb import mm_free_global_asid as mm_free_global_asid
