@@ -274,6 +274,11 @@ def dma(device: int, pasid: int, addr: int, *, write: bool = False) -> str:
     _absent("dma")
 
 
+def device(number: int) -> Any:
+    """The kernel's ``struct device`` of device *number*, as found when the machine booted."""
+    _absent("device")
+
+
 # --- synchronisation -----------------------------------------------------------------------------
 # The lock objects are the kernel's own structs; the machine keeps the owner and the queue.
 

@@ -3,25 +3,32 @@
 
 A 4 KiB mapping was made and unmapped in a 2 MiB range of vmalloc space: the PTE table stays linked,
 empty.  A device is bound to a process (SVA), so the IOMMU may hold the PMD entry that leads to that
-table.  Mapping the whole range with one huge entry makes ``pmd_free_pte_page()`` unlink the table,
-flush the CPUs and free it.
+table.  Mapping the whole range with one huge entry makes ``pmd_free_pte_page()`` unlink the table, flush
+the CPUs and free it.
 """
 
+from kmm import hooks
+from kmm.arch.x86.include.asm.pgtable_64_types import PMD_SIZE, VMALLOC_START
 from kmm.arch.x86.include.asm.pgtable_types import PAGE_KERNEL
-from kmm.arch.x86.include.asm.pgtable_64_types import VMALLOC_START
+from kmm.drivers.iommu.iommu_sva import iommu_sva_bind_device
+from kmm.include.linux.err import IS_ERR
+from kmm.include.linux.sched import current
+from kmm.include.linux.sched.mm import mm_alloc
 from kmm.mm.vmalloc import vmap_page_range, vunmap_range
-
-from scenario_support import bind_process, map_and_unmap, PMD_SIZE, MMIO
 
 VERDICT = "never"
 
 START = VMALLOC_START + 16 * PMD_SIZE
+MMIO = 4 << 30
 
 
 def setup() -> None:
-    bind_process(0)
-    map_and_unmap(START)
+    mm = mm_alloc()
+    current().mm = mm
+    assert not IS_ERR(iommu_sva_bind_device(hooks.device(0), mm))
+    assert vmap_page_range(START, START + 4096, MMIO, PAGE_KERNEL) == 0
+    vunmap_range(START, START + 4096)
 
 
 def cpu0() -> None:
-    vmap_page_range(START, START + PMD_SIZE, MMIO, PAGE_KERNEL)
+    assert vmap_page_range(START, START + PMD_SIZE, MMIO, PAGE_KERNEL) == 0

@@ -40,7 +40,12 @@ class DevicePort:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.units: list[Unit] = []
-        self.devices: list[tuple[Unit, int]] = []
+        self.sources: list[tuple[Unit, int]] = []
+        self.structs: list[Any] = []
+
+    def device(self, number: int) -> Any:
+        """See :func:`kmm.hooks.device`."""
+        return self.structs[number]
 
     def mmio_read(self, unit: Unit, offset: int, size: int) -> int:
         """See :func:`kmm.hooks.mmio_read`."""
