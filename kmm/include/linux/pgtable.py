@@ -489,6 +489,11 @@ def pud_trans_unstable(pud: pud_ptr) -> int:
     return 0
 
 
+if CONFIG_HAVE_ARCH_HUGE_VMAP:
+    def p4d_free_pud_page(p4d: p4d_ptr, addr: int) -> int:
+        """Declared only: x86 has no huge p4d and compiles the call away."""
+        BUILD_BUG()
+
 if not CONFIG_HAVE_ARCH_HUGE_VMAP:
     def p4d_set_huge(p4d: p4d_ptr, addr: int, prot: int) -> int:
         """Never."""
@@ -1133,3 +1138,13 @@ from kmm.mm.pgtable_generic import (
     pmd_clear_bad,
     pud_clear_bad,
 )
+
+if CONFIG_HAVE_ARCH_HUGE_VMAP:
+    from kmm.arch.x86.mm.pgtable import p4d_clear_huge as p4d_clear_huge
+    from kmm.arch.x86.mm.pgtable import p4d_set_huge as p4d_set_huge
+    from kmm.arch.x86.mm.pgtable import pmd_clear_huge as pmd_clear_huge
+    from kmm.arch.x86.mm.pgtable import pmd_free_pte_page as pmd_free_pte_page
+    from kmm.arch.x86.mm.pgtable import pmd_set_huge as pmd_set_huge
+    from kmm.arch.x86.mm.pgtable import pud_clear_huge as pud_clear_huge
+    from kmm.arch.x86.mm.pgtable import pud_free_pmd_page as pud_free_pmd_page
+    from kmm.arch.x86.mm.pgtable import pud_set_huge as pud_set_huge
