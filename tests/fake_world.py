@@ -18,14 +18,14 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from kmm import hooks
+from kmm import hooks, plain
 from kmm.c import struct
 
 HARDIRQ_OFFSET = 1 << 16
 SOFTIRQ_OFFSET = 1 << 8
 POISON = 0xAA
 #: Hooks with which scenarios play programs and devices; they need the machine's own MMU.
-FOR_SCENARIOS = ("access", "dma")
+FOR_SCENARIOS = ("access", "dma", "device")
 #: Frees: events of the allocator on an object that may be free already.
 FREES = ("kfree", "kvfree", "kmem_cache_free")
 LINUX = ("kmm.mm", "kmm.include", "kmm.arch", "kmm.kernel", "kmm.drivers", "kmm.init", "kmm.lib")
@@ -61,7 +61,7 @@ class FakeWorld:
     :ivar features: what ``cpu_has`` knows.
     :ivar events: every hook call, in order.
     :ivar violations: ``(slug, where, facts)`` of each broken rule.
-    :ivar allocated: order of each block of frames that is allocated, by first pfn.
+    :ivar allocated: every frame that is allocated, with the first frame of its block.
     :ivar tables: frames that are page tables.
     """
 
@@ -217,13 +217,14 @@ class FakeWorld:
     # --- frames ---------------------------------------------------------------------------------
 
     def frames_allocated(self, pfn: int, order: int, gfp: int) -> None:
-        assert pfn not in self.allocated, f"frame {pfn:#x} handed out twice"
-        self.allocated[pfn] = order
+        for frame in range(pfn, pfn + (1 << order)):
+            assert frame not in self.allocated, f"frame {frame:#x} handed out twice"
+            self.allocated[frame] = pfn
 
     def frames_freed(self, pfn: int, order: int) -> None:
-        if self.allocated.pop(pfn, None) != order:
-            self.violation("double-free", "frames_freed", pfn=pfn, order=order)
         for frame in range(pfn, pfn + (1 << order)):
+            if self.allocated.pop(frame, None) is None:
+                self.violation("double-free", "frames_freed", pfn=frame)
             self._memory[(self.page_offset() >> 12) + frame] = bytearray([POISON]) * 4096
 
     def frame_is_table(self, pfn: int, is_table: bool) -> None:
@@ -419,9 +420,8 @@ class Statics:
 
     def note(self) -> None:
         """Remember the data of modules that were imported since the last call."""
-        for name in sorted(sys.modules):
-            if name.startswith(LINUX) and name not in self.modules:
-                module = sys.modules[name]
+        for name, module in sorted(linux_modules().items()):
+            if name not in self.modules:
                 self.modules[name] = {key: value for key, value in vars(module).items()
                                       if not key.startswith("__") or not key.endswith("__")}
                 for value in list(self.modules[name].values()):
@@ -446,8 +446,9 @@ class Statics:
 
     def restore(self) -> None:
         """Put everything back."""
+        modules = linux_modules()
         for name, values in self.modules.items():
-            module = sys.modules[name]
+            module = modules[name]
             for key, value in values.items():
                 if not isinstance(value, types.ModuleType):
                     setattr(module, key, value)
@@ -463,6 +464,14 @@ class Statics:
             else:
                 value.clear()
                 value.update(contents)
+
+
+def linux_modules() -> dict[str, types.ModuleType]:
+    """Every module of the plain kernel that is loaded, whether a test imported it or another module."""
+    found = {name: module for name, module in sys.modules.items() if name.startswith(LINUX)}
+    for kernel in plain._kernels:
+        found.update({name: module for name, module in kernel.modules.items() if name.startswith(LINUX)})
+    return found
 
 
 def _slots(kind: type) -> list[str]:

@@ -10,18 +10,26 @@ What each step calls is what exists here; the steps without a counterpart are le
 :func:`kernel_init` is what the first thread does. Whoever boots a kernel calls one after the other, both
 on CPU 0, with ``current()`` a task without an mm.
 
-:deviation: what early assembly and ``x86_64_start_kernel`` do (address-space layout, the boot CPU's CR4,
-    an empty top-level table) happens in ``setup_arch``. The page allocator serves early boot, too;
-    there is no memblock. A CPU other than the boot CPU starts as if by an interrupt.
+:deviation: the decision about five levels, which early assembly takes, comes first here. The page
+    allocator serves early boot, too; there is no memblock. A CPU other than the boot CPU starts as if by
+    an interrupt, and is online when that is over.
 """
 
 from __future__ import annotations
 
 from kmm import hooks
+from kmm.arch.x86.boot.startup.map_kernel import check_la57_support
+from kmm.arch.x86.kernel.cpu.common import cpu_init
 from kmm.arch.x86.kernel.setup import setup_arch
-from kmm.arch.x86.kernel.smpboot import native_cpu_up
+from kmm.arch.x86.kernel.smpboot import start_secondary
 from kmm.arch.x86.mm.init_64 import mem_init
-from kmm.include.linux.cpumask import cpu_online, for_each_possible_cpu, set_cpu_online, set_cpu_possible
+from kmm.include.linux.cpumask import (
+    cpu_online,
+    cpu_online_mask,
+    for_each_possible_cpu,
+    set_cpu_online,
+    set_cpu_possible,
+)
 from kmm.include.linux.init import initcall_early, initcall_levels, initcall_t
 from kmm.include.linux.irqflags import irqs_disabled, local_irq_disable, local_irq_enable
 from kmm.include.linux.kernel import (
@@ -46,6 +54,11 @@ def boot_cpu_init() -> None:
     set_cpu_online(hooks.smp_processor_id(), True)
 
 
+def trap_init() -> None:
+    """Set up the boot CPU (arch/x86/kernel/traps.c)."""
+    cpu_init()
+
+
 def mm_core_init() -> None:
     """Set up memory management (mm/mm_init.c)."""
     init_zero_page_pfn()
@@ -62,7 +75,9 @@ def start_kernel() -> None:
     local_irq_disable()
 
     boot_cpu_init()
+    check_la57_support()
     setup_arch()
+    trap_init()
     mm_core_init()
     workqueue_init_early()
     rcu_init()
@@ -107,7 +122,23 @@ def smp_init() -> None:
     """Bring up the other CPUs (kernel/smp.c)."""
     for cpu in for_each_possible_cpu():
         if not cpu_online(cpu):
-            native_cpu_up(cpu)
+            cpu_up(cpu)
+
+
+def cpu_up(cpu: int) -> None:
+    """Start one CPU and wait until it is online (kernel/cpu.c).
+
+    :context: task; may sleep.
+    """
+    hooks.send_ipi(cpu, "start_secondary", bringup_cpu)
+    hooks.wait("cpu_up", lambda: cpu_online(cpu), cpu_online_mask)
+
+
+def bringup_cpu() -> None:
+    """What the new CPU does, on that CPU with interrupts off."""
+    start_secondary()
+    hooks.write(cpu_online_mask, "bits")
+    set_cpu_online(hooks.smp_processor_id(), True)
 
 
 def do_basic_setup() -> None:
