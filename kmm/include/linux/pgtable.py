@@ -55,6 +55,7 @@ from kmm.include.linux.compiler import READ_ONCE
 from kmm.include.vdso.page import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
+    from kmm.arch.x86.include.asm.pgtable_types import pgprot_t
     from kmm.include.linux.mm_types import folio, mm_struct, page, vm_area_struct
 
 PGTBL_PGD_MODIFIED = 1 << 0
@@ -495,15 +496,15 @@ if CONFIG_HAVE_ARCH_HUGE_VMAP:
         BUILD_BUG()
 
 if not CONFIG_HAVE_ARCH_HUGE_VMAP:
-    def p4d_set_huge(p4d: p4d_ptr, addr: int, prot: int) -> int:
+    def p4d_set_huge(p4d: p4d_ptr, addr: int, prot: pgprot_t) -> int:
         """Never."""
         return 0
 
-    def pud_set_huge(pud: pud_ptr, addr: int, prot: int) -> int:
+    def pud_set_huge(pud: pud_ptr, addr: int, prot: pgprot_t) -> int:
         """Never."""
         return 0
 
-    def pmd_set_huge(pmd: pmd_ptr, addr: int, prot: int) -> int:
+    def pmd_set_huge(pmd: pmd_ptr, addr: int, prot: pgprot_t) -> int:
         """Never."""
         return 0
 
