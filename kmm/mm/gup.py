@@ -68,6 +68,7 @@ from kmm.include.linux.page_flags import (
 )
 from kmm.include.linux.page_ref import folio_ref_try_add
 from kmm.include.linux.pgtable import (
+    is_zero_pfn,
     p4d_addr_end,
     p4d_offset_lockless,
     p4dp_get,
@@ -97,7 +98,6 @@ from kmm.mm.internal import (
     INTERNAL_GUP_FLAGS,
     gup_must_unshare,
 )
-from kmm.mm.mm_init import is_zero_pfn
 
 if TYPE_CHECKING:
     from kmm.arch.x86.include.asm.pgtable_types import (

@@ -146,6 +146,7 @@ from kmm.include.linux.page_flags import (
     page_folio,
 )
 from kmm.include.linux.pgtable import (
+    is_zero_pfn,
     lazy_mmu_mode_disable,
     lazy_mmu_mode_enable,
     p4d_addr_end,
@@ -192,6 +193,7 @@ from kmm.include.linux.pgtable import (
     set_ptes,
     update_mmu_cache,
     update_mmu_tlb,
+    zero_pfn,
 )
 from kmm.include.linux.rmap import RMAP_EXCLUSIVE, folio_add_new_anon_rmap, folio_remove_rmap_ptes
 from kmm.include.linux.sched import cond_resched, need_resched
@@ -205,7 +207,6 @@ from kmm.include.linux.spinlock import (
 )
 from kmm.mm.init_mm import init_mm
 from kmm.mm.internal import flush_tlb_batched_pending, vmf_anon_prepare
-from kmm.mm.mm_init import is_zero_pfn, zero_pfn
 from kmm.mm.mmu_gather import (
     tlb_finish_mmu,
     tlb_flush_mmu,
