@@ -64,3 +64,16 @@ def booted_world(bare_world: FakeWorld) -> FakeWorld:
     kernel_init()
     bare_world.events.clear()
     return bare_world
+
+
+@pytest.fixture
+def booted(bare_world: FakeWorld) -> FakeWorld:
+    """:func:`bare_world` after the kernel's own boot: page tables, all CPUs on ``init_mm``."""
+    from kmm.arch.x86.include.asm.page_types import PAGE_OFFSET
+    from kmm.init.main import kernel_init, start_kernel
+
+    bare_world.page_offset = PAGE_OFFSET
+    start_kernel()
+    kernel_init()
+    bare_world.events.clear()
+    return bare_world
