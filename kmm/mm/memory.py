@@ -63,6 +63,7 @@ from kmm.include.asm_generic.tlb import (
     tlb_change_page_size,
     tlb_end_vma,
     tlb_flush_mmu_tlbonly,
+    tlb_flush_rmaps,
     tlb_free_vmas,
     tlb_remove_tlb_entry,
     tlb_start_vma,
@@ -210,7 +211,6 @@ from kmm.mm.internal import flush_tlb_batched_pending, vmf_anon_prepare
 from kmm.mm.mmu_gather import (
     tlb_finish_mmu,
     tlb_flush_mmu,
-    tlb_flush_rmaps,
     tlb_gather_mmu,
 )
 
