@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from kmm.harness.kernels import Recipe
 from kmm.harness.litmus import Scenario, ScenarioError, find
-from kmm.harness.outcome import FORMAT, Check, Report
-from kmm.harness.schedule import ScheduleError
-from kmm.harness.search import explore
+from kmm.harness.outcome import FORMAT, Check, Finding, Report, StoryLine
+from kmm.harness.recorder import Recorder
+from kmm.harness.report import describe, diagram, render
+from kmm.harness.schedule import Schedule, ScheduleError
+from kmm.harness.search import Found, Result, explore, run_script
+from kmm.harness.shrink import shrink
+from kmm.harness.story import tell
 from kmm.harness.world import BootError, boot
 from kmm.kconfig import ConfigError
 from kmm.linker import LinkError
@@ -23,8 +27,9 @@ from kmm.overlay import OverlayError
 from kmm_ext.explorer import Nondeterminism
 
 if TYPE_CHECKING:
-
     from kmm.harness.outcome import KernelInfo, Verdict
+    from kmm.harness.violation import Violation
+    from kmm.linker import Kernel
 
 __all__ = ["NOT_MODELLED", "BadInput", "Options", "check_all", "check_one", "replay_file"]
 

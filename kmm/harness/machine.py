@@ -4,12 +4,13 @@
 :class:`Machine` owns the hardware and the contexts and turns each call of :mod:`kmm.hooks` into an
 event for the scheduler.  The calls themselves live in ports, one subject each:
 :mod:`~kmm.harness.memory_port`, :mod:`~kmm.harness.cpu_port`, :mod:`~kmm.harness.sync_port`,
-:mod:`~kmm.harness.device_port` and :mod:`~kmm.harness.assert_port`.
+:mod:`~kmm.harness.lock_port`, :mod:`~kmm.harness.device_port` and :mod:`~kmm.harness.assert_port`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from kmm.harness.assert_port import AssertPort
@@ -17,6 +18,7 @@ from kmm.harness.context import Context, Level
 from kmm.harness.cpu_port import CpuPort
 from kmm.harness.device_port import DevicePort
 from kmm.harness.locations import Locations
+from kmm.harness.lock_port import LockPort
 from kmm.harness.memory_port import MemoryPort
 from kmm.harness.straight import Straight
 from kmm.harness.sync_port import SyncPort
@@ -65,12 +67,13 @@ class Machine:
         self.recorder: Recorder | None = None
         self.contexts: list[Context] = []
         self.violations: list[Violation] = []
-        self.worker_task: Any = None
+        self.tasks: list[Any] = []
         self.context = Context("boot", "boot", 0, Level.TASK)
         self.translations = Translations(self)
         self.memory_port = MemoryPort(self)
         self.cpu_port = CpuPort(self)
         self.sync_port = SyncPort(self)
+        self.lock_port = LockPort(self)
         self.device_port = DevicePort(self)
         self.assert_port = AssertPort(self)
 
@@ -81,9 +84,10 @@ class Machine:
 
         :raises LookupError: a hook has no implementation here.
         """
-        ports = (self.memory_port, self.cpu_port, self.sync_port, self.device_port, self.assert_port)
+        ports = (self.memory_port, self.cpu_port, self.sync_port, self.lock_port,
+                 self.device_port, self.assert_port)
         for name, value in list(vars(hooks).items()):
-            if name.startswith("_") or not callable(value) or isinstance(value, type):
+            if name.startswith("_") or not isinstance(value, FunctionType):
                 continue
             method = next((getattr(port, name) for port in ports if hasattr(type(port), name)), None)
             if method is None:
@@ -150,8 +154,8 @@ class Machine:
 
     # --- actors -----------------------------------------------------------------------------------
 
-    def start(self, name: str, function: Callable[[], None], *, cpu: int, level: Level = Level.TASK,
-              task: Any = None) -> Context:
+    def start(self, name: str, function: Callable[[], None], *, cpu: int,
+              level: Level = Level.TASK) -> Context:
         """Create an actor, as part of the running event (or before the first one).
 
         :param cpu: its CPU, -1 for a device.
@@ -159,6 +163,7 @@ class Machine:
             them off while it runs.
         """
         parent = self.context
+        task = self.tasks[cpu] if cpu >= 0 and self.tasks else None
         context = Context(f"{parent.key}.{parent.children}", name, cpu, level, task=task)
         parent.children += 1
         self.contexts.append(context)
@@ -192,4 +197,5 @@ class Machine:
         self.contexts = []
         self.violations = []
         self.memory_port.unlinked.clear()
+        self.lock_port.reset()
         self.context = Context("program", "program", 0, Level.TASK)

@@ -25,6 +25,17 @@ DIRECT_MAP_L4 = 0xFFFF_8880_0000_0000
 DIRECT_MAP_L5 = 0xFF11_0000_0000_0000
 
 
+def _frames(objects: tuple[Any, ...]) -> tuple[int, ...]:
+    """Frames whose descriptors the objects are embedded in: ``pt->pt_list`` is about a table."""
+    found = []
+    for obj in objects:
+        while obj is not None and not hasattr(obj, "_pfn"):
+            obj = obj._container
+        if obj is not None and obj._pfn not in found:
+            found.append(obj._pfn)
+    return tuple(found)
+
+
 class MemoryPort:
     """Implements the memory, object, frame and choice hooks."""
 
@@ -170,6 +181,9 @@ class MemoryPort:
             machine.scheduler.write(machine.locations.object(item, context))
         for item in reads:
             machine.scheduler.read(machine.locations.object(item, context))
+        if machine.recorder is not None:
+            locs = tuple(machine.locations.object(item, context) for item in (*writes, *reads))
+            machine.recorder.objects(locs, _frames(writes))
 
     # --- frames -----------------------------------------------------------------------------------------
 

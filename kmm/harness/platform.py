@@ -26,17 +26,12 @@ class Platform:
         self.machine = machine
         self.main = kernel.module("init/main.c")
         task_struct = kernel.symbol("task_struct", "include/linux/sched.h")
-        self.tasks: list[Any] = []
+        self.tasks = machine.tasks
         for cpu in range(machine.spec.cpus):
             task = task_struct.zeroed()
             task.pid = cpu + 1
             task.comm = f"cpu{cpu}"
             self.tasks.append(task)
-        machine.worker_task = self.tasks[-1]
-
-    def task(self, cpu: int) -> Any:
-        """The task of a CPU."""
-        return self.tasks[cpu]
 
     def boot_early(self) -> None:
         """Boot until just before ``rest_init``: the system is still booting."""

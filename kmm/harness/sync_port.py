@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hooks for locks, RCU, interrupts of other CPUs and workers.
+"""Hooks for RCU, interrupts of other CPUs, workers and conditions.
 
 RCU: a grace period is two events.  The first notes which actors hold it off at that moment
 (explicit sections, preemption off, interrupts off), the second waits until each of those sections
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kmm.harness.context import HARDIRQ_OFFSET, SOFTIRQ_OFFSET, Context, Held, Level
+from kmm.harness.context import HARDIRQ_OFFSET, SOFTIRQ_OFFSET, Context, Level
 from kmm.harness.kinds import Kind
 
 if TYPE_CHECKING:
@@ -20,72 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncPort"]
 
-_SLEEPING = ("mutex", "rwsem")
-
 
 class SyncPort:
     """Implements the synchronisation hooks."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-
-    # --- locks ------------------------------------------------------------------------------------
-
-    def _loc(self, obj: Any) -> int:
-        machine = self.machine
-        return machine.locations.named("lock", machine.locations.object(obj, machine.context))
-
-    def lock(self, obj: Any, kind: str, *, shared: bool = False) -> None:
-        """See :func:`kmm.hooks.lock`."""
-        machine = self.machine
-        context = machine.context
-        if kind in _SLEEPING and not context.may_sleep:
-            machine.assert_port.violate(
-                "sleep-in-atomic", f"taking a {kind} may sleep, but {context.why_atomic()}")
-        machine.scheduler.acquire(Kind.LOCK, self._loc(obj), shared)
-        machine.resumed(context)
-        context.held.append(Held(obj, kind, shared))
-        if machine.recorder is not None:
-            machine.recorder.event(context, Kind.LOCK, "")
-
-    def trylock(self, obj: Any, kind: str, *, shared: bool = False) -> bool:
-        """See :func:`kmm.hooks.trylock`."""
-        machine = self.machine
-        context = machine.context
-        taken = machine.scheduler.try_acquire(Kind.TRYLOCK, self._loc(obj), shared)
-        machine.resumed(context)
-        if taken:
-            context.held.append(Held(obj, kind, shared))
-        if machine.recorder is not None:
-            machine.recorder.event(context, Kind.TRYLOCK, "" if taken else "fails")
-        return taken
-
-    def unlock(self, obj: Any, kind: str, *, shared: bool = False) -> None:
-        """See :func:`kmm.hooks.unlock`."""
-        machine = self.machine
-        context = machine.context
-        for index in range(len(context.held) - 1, -1, -1):
-            if context.held[index].lock is obj:
-                del context.held[index]
-                break
-        else:
-            machine.assert_port.violate("lock-not-held", f"a {kind} is released that this context does not hold")
-            return
-        machine.scheduler.release(Kind.UNLOCK, self._loc(obj), shared)
-        machine.resumed(context)
-        if machine.recorder is not None:
-            machine.recorder.event(context, Kind.UNLOCK, "")
-
-    def lock_held(self, obj: Any) -> bool:
-        """See :func:`kmm.hooks.lock_held`."""
-        return any(held.lock is obj for held in self.machine.context.held)
-
-    def lock_is_locked(self, obj: Any) -> bool:
-        """See :func:`kmm.hooks.lock_is_locked`."""
-        machine = self.machine
-        machine.event(Kind.READ, "lock_is_locked")
-        machine.scheduler.read(self._loc(obj))
-        return any(held.lock is obj for context in machine.contexts for held in context.held)
 
     # --- RCU --------------------------------------------------------------------------------------
 
@@ -162,7 +102,7 @@ class SyncPort:
     def spawn_worker(self, name: str, function: Callable[[], None]) -> None:
         """See :func:`kmm.hooks.spawn_worker`."""
         machine = self.machine
-        machine.start(name, function, cpu=machine.spec.cpus - 1, task=machine.worker_task)
+        machine.start(name, function, cpu=machine.spec.cpus - 1)
 
     def wait(self, what: str, condition: Callable[[], bool], *objects: Any) -> None:
         """See :func:`kmm.hooks.wait`."""

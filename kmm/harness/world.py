@@ -65,7 +65,7 @@ class World:
         machine.begin_execution(scheduler)
         for name, kind, number, function in self.program.actors:
             if kind == "cpu":
-                machine.start(name, function, cpu=number, task=self.platform.task(number))
+                machine.start(name, function, cpu=number)
             else:
                 machine.start(name, function, cpu=-1, level=Level.DEVICE)
 
@@ -91,14 +91,14 @@ class World:
             finish = self.program.finish
             straight = Straight()
             machine.scheduler = straight
-            straight.run(lambda _: machine.start("finish", finish, cpu=0, task=self.platform.task(0)))
+            straight.run(lambda _: machine.start("finish", finish, cpu=0))
         return list(machine.violations)
 
 
-def _straight(machine: Machine, function: Callable[[], None], name: str, task: Any, phase: str) -> None:
+def _straight(machine: Machine, function: Callable[[], None], name: str, phase: str) -> None:
     straight = Straight()
     machine.begin_execution(straight)
-    straight.run(lambda _: machine.start(name, function, cpu=0, task=task))
+    straight.run(lambda _: machine.start(name, function, cpu=0))
     if machine.violations:
         raise BootError(phase, machine.violations)
 
@@ -119,13 +119,13 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     machine.install(kernel.hooks)
     platform = Platform(kernel, machine)
     if program.early:
-        _straight(machine, platform.boot_early, "boot", None, "boot")
+        _straight(machine, platform.boot_early, "boot", "boot")
     else:
-        _straight(machine, platform.boot, "boot", None, "boot")
+        _straight(machine, platform.boot, "boot", "boot")
         if recorder is not None:
             recorder.phase = "setup"
         if program.setup is not None:
-            _straight(machine, program.setup, "setup", platform.task(0), "setup()")
+            _straight(machine, program.setup, "setup", "setup()")
     if recorder is not None:
         recorder.phase = "run"
     namespaces = {name: (vars(module), kernel.rebound[name]) for name, module in kernel.modules.items()}
