@@ -377,7 +377,7 @@ def mmu_notifier_synchronize() -> None:
 
 
 # Included by the C file; these headers lead back here:
-from kmm.include.linux.mmap_lock import mmap_assert_write_locked, mmap_write_lock, mmap_write_unlock  # noqa: E402
-from kmm.include.linux.mmu_notifier import mmu_notifier, mmu_notifier_range_blockable  # noqa: E402
-from kmm.include.linux.sched.mm import mmdrop, mmgrab  # noqa: E402
-from kmm.mm.vma import mm_drop_all_locks, mm_take_all_locks  # noqa: E402
+from kmm.include.linux.mmap_lock import mmap_assert_write_locked, mmap_write_lock, mmap_write_unlock
+from kmm.include.linux.mmu_notifier import mmu_notifier, mmu_notifier_range_blockable
+from kmm.include.linux.sched.mm import mmdrop, mmgrab
+from kmm.mm.vma import mm_drop_all_locks, mm_take_all_locks

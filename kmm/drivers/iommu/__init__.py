@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""drivers/iommu: the umbrella headers come first, so that any file here can be imported first."""
+"""drivers/iommu: its header comes first, so that any file here can be imported first."""
 
 from __future__ import annotations
 
-import kmm.include.linux.mm
 import kmm.include.linux.iommu  # noqa: F401

@@ -18,12 +18,14 @@ from kmm.drivers.iommu.iommu_priv import dev_iommu_ops
 from kmm.hooks import Unported
 from kmm.include.linux.bug import WARN_ON, WARN_ON_ONCE
 from kmm.include.linux.compiler import WRITE_ONCE_FIELD
-from kmm.include.linux.device import bus_for_each_dev, device, dev_name
+from kmm.include.linux.device import bus_for_each_dev, dev_name
+from kmm.include.linux.device import device as struct_device
 from kmm.include.linux.err import ERR_PTR, IS_ERR, PTR_ERR
 from kmm.include.linux.errno import EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP
 from kmm.include.linux.gfp_types import GFP_KERNEL
 from kmm.include.linux.idr import DEFINE_IDA, ida_alloc, ida_alloc_range, ida_free
 from kmm.include.linux.iommu import (
+    __IOMMU_DOMAIN_PAGING,
     IOMMU_COOKIE_DMA_IOVA,
     IOMMU_COOKIE_DMA_MSI,
     IOMMU_COOKIE_SVA,
@@ -33,7 +35,6 @@ from kmm.include.linux.iommu import (
     IOMMU_FIRST_GLOBAL_PASID,
     IOMMU_NO_PASID,
     IOMMU_PASID_INVALID,
-    __IOMMU_DOMAIN_PAGING,
     dev_iommu,
     ioasid_t,
     iommu_attach_handle,
@@ -47,7 +48,6 @@ from kmm.include.linux.list import (
     LIST_HEAD,
     LIST_HEAD_INIT,
     list_add_tail,
-    list_del,
     list_del_init,
     list_empty,
     list_first_entry,
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 iommu_group_ida = DEFINE_IDA()
 iommu_global_pasid_ida = DEFINE_IDA()
 
-iommu_def_domain_type = IOMMU_DOMAIN_IDENTITY
+iommu_def_domain_type: int = IOMMU_DOMAIN_IDENTITY
 
 # Tags of the entries of group->pasid_array
 IOMMU_PASID_ARRAY_DOMAIN = 0
@@ -113,7 +113,7 @@ class group_device(struct):
     """``struct group_device``: a device of a group."""
 
     list: list_head
-    dev: Ptr[device]
+    dev: Ptr[struct_device]
     name: Ptr[str]
     blocked: bool
     reset_depth: int
@@ -133,7 +133,7 @@ iommu_device_lock = DEFINE_SPINLOCK()
 iommu_buses = [pci_bus_type]
 
 
-def iommu_device_register(iommu: iommu_device, ops: iommu_ops, hwdev: device | None) -> int:
+def iommu_device_register(iommu: iommu_device, ops: iommu_ops, hwdev: struct_device | None) -> int:
     """Register an IOMMU and probe every device that may sit behind it.
 
     :param hwdev: ``struct device *``, found by firmware node; NULL for VT-d.
@@ -158,7 +158,7 @@ def iommu_device_register(iommu: iommu_device, ops: iommu_ops, hwdev: device | N
     return err
 
 
-def dev_iommu_get(dev: device) -> dev_iommu | None:
+def dev_iommu_get(dev: struct_device) -> dev_iommu | None:
     """The IOMMU core's data of a device, allocated if need be; NULL if that fails."""
     param = dev.iommu
 
@@ -176,7 +176,7 @@ def dev_iommu_get(dev: device) -> dev_iommu | None:
     return param
 
 
-def dev_iommu_free(dev: device) -> None:
+def dev_iommu_free(dev: struct_device) -> None:
     """Forget the IOMMU core's data of a device."""
     param = dev.iommu
 
@@ -184,12 +184,12 @@ def dev_iommu_free(dev: device) -> None:
     kfree(param)
 
 
-def dev_has_iommu(dev: device) -> bool:
+def dev_has_iommu(dev: struct_device) -> bool:
     """Whether a driver translates for *dev*."""
     return dev.iommu is not None and dev.iommu.iommu_dev is not None
 
 
-def dev_iommu_get_max_pasids(dev: device) -> int:
+def dev_iommu_get_max_pasids(dev: struct_device) -> int:
     """How many PASIDs both the device and its IOMMU can use."""
     max_pasids = 0
 
@@ -204,14 +204,14 @@ def dev_iommu_get_max_pasids(dev: device) -> int:
     return min(max_pasids, dev.iommu.iommu_dev.max_pasids)
 
 
-def dev_iommu_priv_set(dev: device, priv: Any) -> None:
+def dev_iommu_priv_set(dev: struct_device, priv: Any) -> None:
     """Remember the driver's data of a device."""
     lockdep_assert_held(iommu_probe_device_lock)
     assert dev.iommu is not None
     dev.iommu.priv = priv
 
 
-def iommu_init_device(dev: device) -> int:
+def iommu_init_device(dev: struct_device) -> int:
     """Let the driver take *dev*, and find its group.
 
     :return: 0 or -errno.
@@ -255,7 +255,7 @@ def iommu_init_device(dev: device) -> int:
 iommu_probe_device_lock = DEFINE_MUTEX()
 
 
-def __iommu_probe_device(dev: device, group_list: list_head | None) -> int:
+def __iommu_probe_device(dev: struct_device, group_list: list_head | None) -> int:
     """Probe *dev* and put it in its group.
 
     :param group_list: ``struct list_head *``, where groups are queued whose default domain is still
@@ -305,7 +305,7 @@ def __iommu_probe_device(dev: device, group_list: list_head | None) -> int:
     return 0
 
 
-def iommu_probe_device(dev: device) -> int:
+def iommu_probe_device(dev: struct_device) -> int:
     """Probe a device that appeared after its IOMMU; 0 or -errno."""
     mutex_lock(iommu_probe_device_lock)
     ret = __iommu_probe_device(dev, None)
@@ -340,7 +340,7 @@ def iommu_group_alloc() -> iommu_group | ErrPtr:
     return group
 
 
-def iommu_create_device_direct_mappings(domain: iommu_domain, dev: device) -> int:
+def iommu_create_device_direct_mappings(domain: iommu_domain, dev: struct_device) -> int:
     """Map what firmware wants mapped one to one; only paging domains map anything."""
     if not iommu_is_dma_domain(domain):
         return 0
@@ -348,7 +348,7 @@ def iommu_create_device_direct_mappings(domain: iommu_domain, dev: device) -> in
     raise Unported("drivers/iommu/iommu.c", "iommu_create_device_direct_mappings")
 
 
-def iommu_group_alloc_device(group: iommu_group, dev: device) -> group_device | ErrPtr:
+def iommu_group_alloc_device(group: iommu_group, dev: struct_device) -> group_device | ErrPtr:
     """The entry of *dev* in *group*; not yet on its list."""
     device = kzalloc_obj(group_device)
     if not device:
@@ -361,7 +361,7 @@ def iommu_group_alloc_device(group: iommu_group, dev: device) -> group_device | 
     return device
 
 
-def iommu_group_mutex_assert(dev: device) -> None:
+def iommu_group_mutex_assert(dev: struct_device) -> None:
     """The group of *dev* must be locked."""
     group = dev.iommu_group
 
@@ -369,18 +369,18 @@ def iommu_group_mutex_assert(dev: device) -> None:
     lockdep_assert_held(group.mutex)
 
 
-def iommu_group_first_dev(group: iommu_group) -> device:
+def iommu_group_first_dev(group: iommu_group) -> struct_device:
     """Some device of a group."""
     lockdep_assert_held(group.mutex)
     return list_first_entry(group.devices, group_device, "list").dev
 
 
-def generic_device_group(dev: device) -> iommu_group | ErrPtr:
+def generic_device_group(dev: struct_device) -> iommu_group | ErrPtr:
     """A group of its own for a device."""
     return iommu_group_alloc()
 
 
-def pci_device_group(dev: device) -> iommu_group | ErrPtr:
+def pci_device_group(dev: struct_device) -> iommu_group | ErrPtr:
     """The group of a PCI function.
 
     :deviation: functions have no aliases and sit on an isolated root bus here, so each gets a group
@@ -392,7 +392,7 @@ def pci_device_group(dev: device) -> iommu_group | ErrPtr:
     return iommu_group_alloc()
 
 
-def __iommu_alloc_identity_domain(dev: device) -> iommu_domain | ErrPtr:
+def __iommu_alloc_identity_domain(dev: struct_device) -> iommu_domain | ErrPtr:
     """The domain in which addresses are physical addresses."""
     ops = dev_iommu_ops(dev)
 
@@ -453,7 +453,7 @@ def iommu_group_alloc_default_domain(group: iommu_group, req_type: int) -> iommu
     return __iommu_group_alloc_default_domain(group, IOMMU_DOMAIN_DMA)
 
 
-def probe_iommu_group(dev: device, data: list_head) -> int:
+def probe_iommu_group(dev: struct_device, data: list_head) -> int:
     """Probe one device of a bus; that it has no IOMMU is no error."""
     mutex_lock(iommu_probe_device_lock)
     ret = __iommu_probe_device(dev, data)
@@ -464,7 +464,7 @@ def probe_iommu_group(dev: device, data: list_head) -> int:
     return ret
 
 
-def iommu_get_def_domain_type(group: iommu_group, dev: device, cur_type: int) -> int:
+def iommu_get_def_domain_type(group: iommu_group, dev: struct_device, cur_type: int) -> int:
     """The type of default domain that the driver demands for *dev*, reconciled with *cur_type*."""
     ops = dev_iommu_ops(dev)
 
@@ -491,7 +491,7 @@ def iommu_get_default_domain_type(group: iommu_group, target_type: int) -> int:
     :return: -1 if that cannot be reconciled.
     :context: the group's mutex held.
     """
-    untrusted: device | None = None
+    untrusted: struct_device | None = None
     driver_type = 0
 
     lockdep_assert_held(group.mutex)
@@ -514,7 +514,7 @@ def iommu_get_default_domain_type(group: iommu_group, target_type: int) -> int:
     return driver_type
 
 
-def iommu_group_do_probe_finalize(dev: device) -> None:
+def iommu_group_do_probe_finalize(dev: struct_device) -> None:
     """Tell the driver that *dev* has its default domain."""
     ops = dev_iommu_ops(dev)
 
@@ -573,7 +573,7 @@ def iommu_domain_free(domain: iommu_domain) -> None:
         domain.ops.free(domain)
 
 
-def __iommu_attach_device(domain: iommu_domain, dev: device, old: iommu_domain | None) -> int:
+def __iommu_attach_device(domain: iommu_domain, dev: struct_device, old: iommu_domain | None) -> int:
     """Let the driver attach *dev*, without a PASID, to *domain*; 0 or -errno."""
     if domain.ops.attach_dev is None:
         return -ENODEV
@@ -606,7 +606,7 @@ def domain_iommu_ops_compatible(ops: iommu_ops, domain: iommu_domain) -> bool:
     return False
 
 
-def __iommu_device_set_domain(group: iommu_group, dev: device, new_domain: iommu_domain,
+def __iommu_device_set_domain(group: iommu_group, dev: struct_device, new_domain: iommu_domain,
                               old_domain: iommu_domain | None, flags: int) -> int:
     """Attach one device of a group to *new_domain*; 0 or -errno."""
     assert dev.iommu is not None
@@ -721,13 +721,13 @@ def iommu_setup_default_domain(group: iommu_group, target_type: int) -> int:
     return ret
 
 
-def iommu_setup_dma_ops(dev: device, domain: iommu_domain) -> None:
+def iommu_setup_dma_ops(dev: struct_device, domain: iommu_domain) -> None:
     """Nothing: an identity domain uses the direct DMA operations (drivers/iommu/dma-iommu.c)."""
     if iommu_is_dma_domain(domain):
         raise Unported("drivers/iommu/dma-iommu.c", "iommu_setup_dma_ops")
 
 
-def iommu_remove_dev_pasid(dev: device, pasid: ioasid_t, domain: iommu_domain) -> None:
+def iommu_remove_dev_pasid(dev: struct_device, pasid: ioasid_t, domain: iommu_domain) -> None:
     """Block a PASID of one device; *domain* is what it was attached to."""
     ops = dev_iommu_ops(dev)
     blocked_domain = ops.blocked_domain
@@ -767,7 +767,7 @@ def __iommu_remove_group_pasid(group: iommu_group, pasid: ioasid_t, domain: iomm
             iommu_remove_dev_pasid(device.dev, pasid, domain)
 
 
-def iommu_attach_device_pasid(domain: iommu_domain, dev: device, pasid: ioasid_t,
+def iommu_attach_device_pasid(domain: iommu_domain, dev: struct_device, pasid: ioasid_t,
                               handle: iommu_attach_handle | None) -> int:
     """Attach a PASID of a device to *domain*.
 
@@ -822,7 +822,7 @@ def iommu_attach_device_pasid(domain: iommu_domain, dev: device, pasid: ioasid_t
     return out_unlock(ret)
 
 
-def iommu_detach_device_pasid(domain: iommu_domain, dev: device, pasid: ioasid_t) -> None:
+def iommu_detach_device_pasid(domain: iommu_domain, dev: struct_device, pasid: ioasid_t) -> None:
     """Undo :func:`iommu_attach_device_pasid`.
 
     :context: may sleep; takes the group's mutex.
@@ -836,7 +836,7 @@ def iommu_detach_device_pasid(domain: iommu_domain, dev: device, pasid: ioasid_t
     mutex_unlock(group.mutex)
 
 
-def iommu_alloc_global_pasid(dev: device) -> ioasid_t:
+def iommu_alloc_global_pasid(dev: struct_device) -> ioasid_t:
     """A PASID that no mm has, within what *dev* can use; IOMMU_PASID_INVALID if there is none."""
     assert dev.iommu is not None
     if not dev.iommu.max_pasids:

@@ -9,10 +9,11 @@ NR_SECONDARY_PAGETABLE).
 from __future__ import annotations
 
 from kmm.arch.x86.include.asm.page import virt_to_page
-from kmm.include.linux.gfp import __free_pages, alloc_pages, get_order
+from kmm.include.linux.gfp import __free_pages, alloc_pages
 from kmm.include.linux.gfp_types import __GFP_COMP, __GFP_ZERO
 from kmm.include.linux.mm import compound_order, page_address
 from kmm.include.linux.types import gfp_t
+from kmm.mm.page_alloc import get_order
 
 
 def iommu_alloc_pages_node_sz(nid: int, gfp: gfp_t, size: int) -> int | None:

@@ -41,7 +41,14 @@ from kmm.include.linux.iommu import (
     iopf_group,
     mm_get_enqcmd_pasid,
 )
-from kmm.include.linux.list import INIT_LIST_HEAD, LIST_HEAD, list_add, list_del, list_empty, list_for_each_entry
+from kmm.include.linux.list import (
+    INIT_LIST_HEAD,
+    LIST_HEAD,
+    list_add,
+    list_del,
+    list_empty,
+    list_for_each_entry,
+)
 from kmm.include.linux.lockdep import lockdep_assert_held
 from kmm.include.linux.mutex import DEFINE_MUTEX, mutex_lock, mutex_unlock
 from kmm.include.linux.refcount import refcount_dec_and_test, refcount_inc, refcount_set
@@ -343,17 +350,16 @@ def iommu_sva_invalidate_kva_range(start: int, end: int) -> None:
 
 
 # Included by the C file; these headers lead back here:
-from kmm.drivers.iommu.io_pgfault import iopf_free_group, iopf_group_response  # noqa: E402
-from kmm.include.linux.mm import handle_mm_fault, vma_lookup  # noqa: E402
-from kmm.include.linux.mm_types import (  # noqa: E402
+from kmm.drivers.iommu.io_pgfault import iopf_free_group, iopf_group_response
+from kmm.include.linux.mm import VM_EXEC, VM_READ, VM_WRITE, handle_mm_fault, vma_lookup
+from kmm.include.linux.mm_types import (
     FAULT_FLAG_INSTRUCTION,
     FAULT_FLAG_REMOTE,
     FAULT_FLAG_USER,
     FAULT_FLAG_WRITE,
     VM_FAULT_ERROR,
 )
-from kmm.include.linux.mm import VM_EXEC, VM_READ, VM_WRITE  # noqa: E402
-from kmm.include.linux.mmap_lock import mmap_read_lock, mmap_read_unlock  # noqa: E402
-from kmm.include.linux.mmu_context import arch_pgtable_dma_compat  # noqa: E402
-from kmm.include.linux.mmu_notifier import mmu_notifier_arch_invalidate_secondary_tlbs  # noqa: E402
-from kmm.include.linux.sched.mm import mmget_not_zero, mmgrab, mmput  # noqa: E402
+from kmm.include.linux.mmap_lock import mmap_read_lock, mmap_read_unlock
+from kmm.include.linux.mmu_context import arch_pgtable_dma_compat
+from kmm.include.linux.mmu_notifier import mmu_notifier_arch_invalidate_secondary_tlbs
+from kmm.include.linux.sched.mm import mmget_not_zero, mmgrab, mmput

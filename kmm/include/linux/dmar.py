@@ -32,6 +32,9 @@ class dmar_dev_scope(struct):
     devfn: int
 
 
+_scopes = list[dmar_dev_scope]
+
+
 class dmar_drhd_unit(struct):
     """``struct dmar_drhd_unit``: what firmware says about a unit.
 
@@ -40,7 +43,7 @@ class dmar_drhd_unit(struct):
 
     list: list_head
     reg_base: Ptr[object]
-    devices: Ptr[list[dmar_dev_scope]]
+    devices: Ptr[_scopes]
     devices_cnt: int
     segment: int
     ignored: int

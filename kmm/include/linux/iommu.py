@@ -10,7 +10,7 @@ default-domain bookkeeping of drivers.
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - read by kmm.c when it lays out structs
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kmm.c import Ptr, struct

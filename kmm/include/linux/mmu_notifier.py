@@ -9,7 +9,7 @@ Leaves out: interval notifiers (``mmu_interval_*``), the young-bit callbacks, an
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - read by kmm.c when it lays out structs
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kmm.c import Ptr, struct
@@ -191,8 +191,8 @@ else:
 
 
 # Declared here, defined in other files:
-from kmm.include.linux.mmap_lock import mmap_write_lock, mmap_write_unlock  # noqa: E402
-from kmm.mm.mmu_notifier import (  # noqa: E402
+from kmm.include.linux.mmap_lock import mmap_write_lock, mmap_write_unlock
+from kmm.mm.mmu_notifier import (
     __mmu_notifier_arch_invalidate_secondary_tlbs,
     __mmu_notifier_invalidate_range_end,
     __mmu_notifier_invalidate_range_start,

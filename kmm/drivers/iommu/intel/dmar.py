@@ -257,6 +257,11 @@ def _copy_desc(iommu: intel_iommu, offset: int, desc: qi_desc) -> None:
         hooks.store(iommu.qi.desc + offset + 8 * n, 8, word)
 
 
+def _wait_for_status(status: int) -> None:
+    """``cpu_relax()`` until the status word at an address says something new."""
+    hooks.wait("invalidation wait descriptor", lambda: hooks.peek(status, 4) != QI_IN_USE, status)
+
+
 def reclaim_free_desc(qi: q_inval) -> None:
     """Take back slots at the tail whose descriptors are done.
 
@@ -385,7 +390,7 @@ def qi_submit_sync(iommu: intel_iommu, desc: Sequence[qi_desc], count: int, opti
                 break
 
             raw_spin_unlock(qi.q_lock)
-            hooks.wait("invalidation wait descriptor", lambda: hooks.peek(status, 4) != QI_IN_USE, status)
+            _wait_for_status(status)
             raw_spin_lock(qi.q_lock)
 
         # Slots go back in any order, but are reclaimed from the tail only.

@@ -10,7 +10,7 @@ hot plug, sysfs, enhanced commands, quirks of particular devices, messages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kmm import hooks
 from kmm.arch.x86.include.asm.io import phys_to_virt, virt_to_phys
@@ -51,7 +51,6 @@ from kmm.drivers.iommu.intel.iommu_h import (
     VTD_PAGE_SHIFT,
     VTD_PAGE_SIZE,
     __iommu_flush_cache,
-    cap_caching_mode,
     cap_esrtps,
     cap_fl5lp_support,
     cap_phmr,
@@ -97,7 +96,7 @@ from kmm.include.linux.bits import BIT
 from kmm.include.linux.bug import WARN_ON, WARN_ON_ONCE
 from kmm.include.linux.dmar import dmar_global_lock, for_each_drhd_unit
 from kmm.include.linux.err import ERR_PTR
-from kmm.include.linux.errno import EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP
+from kmm.include.linux.errno import EEXIST, ENODEV, ENOMEM, EOPNOTSUPP
 from kmm.include.linux.gfp import GFP_ATOMIC
 from kmm.include.linux.init import rootfs_initcall
 from kmm.include.linux.io import readl, readq, writel, writeq
@@ -1131,9 +1130,9 @@ def quirk_extra_dev_tlb_flush(info: device_domain_info, address: int, mask: int,
 
 
 # Declared in headers, defined in C files that lead back here:
-from kmm.drivers.iommu.intel import pasid as pasid_c  # noqa: E402
-from kmm.drivers.iommu.intel.cache import cache_tag_assign_domain, cache_tag_unassign_domain  # noqa: E402
-from kmm.drivers.iommu.intel.dmar import (  # noqa: E402
+from kmm.drivers.iommu.intel import pasid as pasid_c
+from kmm.drivers.iommu.intel.cache import cache_tag_assign_domain, cache_tag_unassign_domain
+from kmm.drivers.iommu.intel.dmar import (
     dmar_dev_scope_init,
     dmar_disable_qi,
     dmar_enable_qi,
@@ -1146,7 +1145,7 @@ from kmm.drivers.iommu.intel.dmar import (  # noqa: E402
     qi_flush_iotlb,
     qi_flush_pasid_cache,
 )
-from kmm.drivers.iommu.intel.pasid import (  # noqa: E402
+from kmm.drivers.iommu.intel.pasid import (
     intel_pasid_alloc_table,
     intel_pasid_free_table,
     intel_pasid_setup_first_level,
@@ -1155,8 +1154,8 @@ from kmm.drivers.iommu.intel.pasid import (  # noqa: E402
     intel_pasid_tear_down_entry,
     intel_pasid_teardown_sm_context,
 )
-from kmm.drivers.iommu.intel.prq import intel_iommu_enable_prq  # noqa: E402
-from kmm.drivers.iommu.iommu import dev_iommu_priv_set, generic_device_group, pci_device_group  # noqa: E402
+from kmm.drivers.iommu.intel.prq import intel_iommu_enable_prq
+from kmm.drivers.iommu.iommu import dev_iommu_priv_set, generic_device_group, pci_device_group
 
 if CONFIG_INTEL_IOMMU_SVM:
     from kmm.drivers.iommu.intel.svm import intel_svm_check, intel_svm_domain_alloc

@@ -13,7 +13,7 @@ debugfs, tables copied from a crashed kernel (``context_copied`` is false), seco
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - read by kmm.c when it lays out structs
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kmm import hooks
@@ -34,6 +34,8 @@ from kmm.include.linux.iommu import (
     ioasid_t,
     iommu_device,
     iommu_domain,
+)
+from kmm.include.linux.iommu import (
     iopf_queue as _iopf_queue,
 )
 from kmm.include.linux.mmu_notifier import mmu_notifier
@@ -1134,7 +1136,7 @@ if not CONFIG_INTEL_IOMMU_SVM:
 
 
 # Declared here, defined in iommu.c:
-from kmm.drivers.iommu.intel.iommu import (  # noqa: E402
+from kmm.drivers.iommu.intel.iommu import (
     intel_iommu_disable_iopf,
     intel_iommu_enable_iopf,
     intel_iommu_sm,

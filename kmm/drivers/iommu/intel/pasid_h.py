@@ -96,7 +96,7 @@ def pasid_pte_is_fault_disabled(pte: pasid_entry) -> bool:
 
 def pasid_pte_get_pgtt(pte: pasid_entry) -> int:
     """Translation type of a table entry."""
-    return (READ_ONCE(pte.val(0)) >> 6) & 0x7
+    return int(READ_ONCE(pte.val(0)) >> 6) & 0x7
 
 
 def pasid_clear_entry(pe: pasid_entry) -> None:

@@ -38,7 +38,12 @@ from kmm.include.linux.err import ERR_PTR, IS_ERR, PTR_ERR
 from kmm.include.linux.errno import EINVAL, ENODEV, ENOMEM
 from kmm.include.linux.iommu import dev_iommu_priv_get, ioasid_t, iommu_domain, iommu_domain_ops
 from kmm.include.linux.list import INIT_LIST_HEAD, list_for_each_entry
-from kmm.include.linux.mmu_notifier import mmu_notifier, mmu_notifier_ops, mmu_notifier_put, mmu_notifier_register
+from kmm.include.linux.mmu_notifier import (
+    mmu_notifier,
+    mmu_notifier_ops,
+    mmu_notifier_put,
+    mmu_notifier_register,
+)
 from kmm.include.linux.slab import kfree, kzalloc_obj
 from kmm.include.linux.spinlock import spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
 
