@@ -7,14 +7,14 @@ import pytest
 
 from kmm import hooks
 from kmm.include.linux.gfp import (
+    __GFP_COMP,
+    __GFP_ZERO,
     GFP_ATOMIC,
     GFP_KERNEL,
     __free_page,
     __free_pages,
     __get_free_page,
     __get_free_pages,
-    __GFP_COMP,
-    __GFP_ZERO,
     alloc_page,
     alloc_pages,
     alloc_pages_exact,
