@@ -24,7 +24,7 @@ cdef class Image:
     cdef int _push(self, list todo, object value, Py_ssize_t parent, object label) except -1
     cdef int _walk(self, list todo) except -1
     cdef int _visit(self, list todo, object obj, Py_ssize_t at) except -1
-    cdef object _plan(self, type kind)
+    cdef object _plan(self, object kind)
     cdef int _restore_globals(self) except -1
     cdef int _restore_lists(self) except -1
     cdef int _restore_dicts(self) except -1

@@ -251,7 +251,7 @@ cdef class Image:
                 self._push(todo, obj.__dict__, at, ".__dict__")
         return 0
 
-    cdef object _plan(self, type kind):
+    cdef object _plan(self, object kind):
         """(name, offset) of each slot of *kind*, or None where it has storage that is no slot."""
         if kind in self._plans:
             return self._plans[kind]
