@@ -50,3 +50,10 @@ def test_initcalls_must_leave_the_context_alone(booting):
     do_one_initcall(lambda: local_irq_disable() or 0)
     assert "disabled interrupts" in booting.expect("warn")["condition"]
     assert not irqs_disabled()
+
+
+def test_booted_world_has_balanced_page_table_accounts(booted_world):
+    from kmm.include.linux.vmstat import NR_PAGETABLE
+    from kmm.mm.vmstat import raw_node_page_state
+
+    assert raw_node_page_state(NR_PAGETABLE) == len(booted_world.tables) > 0
