@@ -183,6 +183,7 @@ class FakeWorld:
             self._frame(at)[at & 4095] = byte
 
     def copy(self, dst: int, src: int, length: int) -> None:
+        dst, src = int(dst), int(src)
         data = bytes(self._frame(src + n)[(src + n) & 4095] for n in range(length))
         for n, byte in enumerate(data):
             self._frame(dst + n)[(dst + n) & 4095] = byte
