@@ -16,18 +16,19 @@ from kmm.include.linux.sched.mm import mm_alloc
 from kmm.mm.vmalloc import vmap_page_range, vunmap_range
 
 VERDICT = "never"
-
-START = (VMALLOC_START + 4 * PUD_SIZE) & ~(PUD_SIZE - 1)
 MMIO = 4 << 30
+
+def start() -> int:
+    return (VMALLOC_START() + 4 * PUD_SIZE) & ~(PUD_SIZE - 1)
 
 
 def setup() -> None:
     mm = mm_alloc()
     current().mm = mm
     assert not IS_ERR(iommu_sva_bind_device(hooks.device(0), mm))
-    assert vmap_page_range(START, START + 4096, MMIO, PAGE_KERNEL) == 0
-    vunmap_range(START, START + 4096)
+    assert vmap_page_range(start(), start() + 4096, MMIO, PAGE_KERNEL) == 0
+    vunmap_range(start(), start() + 4096)
 
 
 def cpu0() -> None:
-    assert vmap_page_range(START, START + PUD_SIZE, MMIO, PAGE_KERNEL) == 0
+    assert vmap_page_range(start(), start() + PUD_SIZE, MMIO, PAGE_KERNEL) == 0

@@ -51,7 +51,7 @@ class MemoryPort:
 
         :raises BusError: not a direct-map address of this machine.
         """
-        pa = addr - self.base
+        pa = int(addr) - self.base      # a pointer to entries subtracts in entries
         if not 0 <= pa < self.limit:
             raise BusError(pa & 0xFFFF_FFFF_FFFF_FFFF, 8)
         return pa
