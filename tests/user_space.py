@@ -21,6 +21,8 @@ from kmm.mm.mmap import (
     find_vma,
     vm_mmap,
 )
+from kmm_ext.memory import Memory
+from kmm_ext.x86 import CPU
 
 if TYPE_CHECKING:
     from fake_world import FakeWorld
@@ -86,3 +88,15 @@ def touch(addr: int, *, write: bool = True) -> vm_fault_t:
     ret = handle_mm_fault(vma, addr, FAULT_FLAG_WRITE if write else 0)
     mmap_read_unlock(mm)
     return ret
+
+
+def hardware(world: FakeWorld) -> CPU:
+    """A processor that sees the world's memory as it is now, through the root of the world's CPU."""
+    memory = Memory(world.frames)
+    for frame, content in world._memory.items():
+        pfn = frame - (world.page_offset() >> 12)
+        if 0 <= pfn < world.frames:
+            memory.write_bytes(pfn << 12, content)
+    cpu = CPU(memory, levels=5 if "LA57" in world.features else 4)
+    cpu.write_cr3(world.cr3[world.cpu] & ~0xFFF)
+    return cpu
