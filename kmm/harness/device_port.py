@@ -43,6 +43,11 @@ class DevicePort:
         self.sources: list[tuple[Unit, int]] = []
         self.structs: list[Any] = []
 
+    def reset(self) -> None:
+        """No queue is being worked off in a new execution."""
+        for unit in self.units:
+            unit.draining = False
+
     def device(self, number: int) -> Any:
         """See :func:`kmm.hooks.device`."""
         return self.structs[number]

@@ -198,4 +198,5 @@ class Machine:
         self.violations = []
         self.memory_port.unlinked.clear()
         self.lock_port.reset()
+        self.device_port.reset()
         self.context = Context("program", "program", 0, Level.TASK)

@@ -25,6 +25,10 @@ DIRECT_MAP_L4 = 0xFFFF_8880_0000_0000
 DIRECT_MAP_L5 = 0xFF11_0000_0000_0000
 
 
+#: Compound operations by which the slab allocator frees an object.
+_FREES = ("kfree", "kvfree", "kmem_cache_free")
+
+
 def _frames(objects: tuple[Any, ...]) -> tuple[int, ...]:
     """Frames whose descriptors the objects are embedded in: ``pt->pt_list`` is about a table."""
     found = []
@@ -161,17 +165,30 @@ class MemoryPort:
 
     # --- plain objects --------------------------------------------------------------------------------
 
+    def _alive(self, obj: Any, what: str) -> None:
+        """Objects of the slab allocator must not be touched after kfree()."""
+        outer = obj
+        while outer._container is not None:
+            outer = outer._container
+        if getattr(outer, "freed_by", None):
+            self.machine.assert_port.violate(
+                "object-use-after-free", f"{what} touches a {type(obj).__name__} after {outer.freed_by}() freed it")
+
     def read(self, obj: Any, field: str) -> None:
         """See :func:`kmm.hooks.read`."""
         machine = self.machine
         context = machine.event(Kind.READ)
         machine.scheduler.read(machine.locations.field(obj, field, context))
+        machine.scheduler.read(machine.locations.object(obj, context))
+        self._alive(obj, f"a read of {field}")
 
     def write(self, obj: Any, field: str) -> None:
         """See :func:`kmm.hooks.write`."""
         machine = self.machine
         context = machine.event(Kind.WRITE)
         machine.scheduler.write(machine.locations.field(obj, field, context))
+        machine.scheduler.read(machine.locations.object(obj, context))
+        self._alive(obj, f"a write of {field}")
 
     def mutates(self, obj: Any, what: str = "", writes: tuple[Any, ...] = (), reads: tuple[Any, ...] = ()) -> None:
         """See :func:`kmm.hooks.mutates`."""
@@ -181,6 +198,9 @@ class MemoryPort:
             machine.scheduler.write(machine.locations.object(item, context))
         for item in reads:
             machine.scheduler.read(machine.locations.object(item, context))
+        if what not in _FREES:          # the allocator itself reports a second free
+            for item in (*writes, *reads):
+                self._alive(item, what)
         if machine.recorder is not None:
             locs = tuple(machine.locations.object(item, context) for item in (*writes, *reads))
             machine.recorder.objects(locs, _frames(writes))

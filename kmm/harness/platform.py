@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Platform"]
 
+#: Where the device sits: 6a:01.0, as the first DSA function of a Xeon.
+_BUS, _DEVFN = 0x6A, 0x08
+
 
 class Platform:
     """The parts of a world that are neither kernel nor hardware.
@@ -44,14 +47,13 @@ class Platform:
         self.main.kernel_init()
 
     def _add_iommu(self) -> None:
+        """One VT-d unit, and behind it one device with PASIDs and a TLB of its own (ATS)."""
         machine = self.machine
-        hardware = VTD(machine.memory, machine.translations.holds, name="dmar0",
-                       five_levels="LA57" in machine.spec.features)
-        unit = Unit("dmar0", hardware)
+        firmware = self.kernel.module("drivers/iommu/intel/platform.c")
+        unit = Unit("dmar0", VTD(machine.memory, machine.translations.holds, name="dmar0",
+                                 five_levels="LA57" in machine.spec.features))
         machine.device_port.units.append(unit)
-
-    def snapshot(self) -> None:
-        """Remember the units; they follow the memory's own snapshot."""
-
-    def restore(self) -> None:
-        """Back to the snapshot."""
+        firmware.dmar_model_add_unit(unit)
+        pci = firmware.dmar_model_add_device("dsa0", _BUS, _DEVFN)
+        machine.device_port.structs.append(pci.dev)
+        machine.device_port.sources.append((unit, _BUS << 8 | _DEVFN))

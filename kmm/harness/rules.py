@@ -70,6 +70,9 @@ _CATALOGUE = (
     Rule("KMM018", "ipi-with-irqs-off",
          "a CPU does not wait for IPIs with its own interrupts disabled", "kernel/smp.c"),
     Rule("KMM019", "object-use-after-free", "a slab object is not used or freed after kfree()", "mm/slub.c"),
+    Rule("KMM021", "bad-free", "kfree() is given what kmalloc() gave, once", "mm/slub.c"),
+    Rule("KMM022", "bad-page-map", "a page table entry maps a page that may be mapped there", "mm/memory.c"),
+    Rule("KMM023", "pgtables-bytes", "an address space is freed without page tables", "kernel/fork.c (check_mm)"),
     Rule("KMM020", "self-check", "an assertion of the scenario holds", "the scenario"),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kmm.harness.context import Level
+from kmm.harness.device_port import Unit
 from kmm.harness.litmus import Program, Scenario
 from kmm.harness.machine import Machine, MachineSpec
 from kmm.harness.platform import Platform
@@ -56,7 +57,6 @@ class World:
         """Back to the moment after ``setup()``."""
         self.machine.memory.restore()
         self.machine.translations.restore()
-        self.platform.restore()
         self.image.restore()
 
     def start(self, scheduler: Scheduler) -> None:
@@ -132,8 +132,7 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     namespaces[scenario.source.name] = (vars(module), frozenset())
     machine.locations.number_static((f"{name}.{key}", value) for name, (space, _) in namespaces.items()
                                     for key, value in space.items() if not key.startswith("__"))
-    image = Image(namespaces, {"tasks": platform.tasks})
+    image = Image(namespaces, {"tasks": platform.tasks}, leaves=(Unit,))
     machine.memory.snapshot()
     machine.translations.snapshot()
-    platform.snapshot()
     return World(kernel, machine, platform, program, image)
