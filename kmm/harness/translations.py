@@ -29,6 +29,7 @@ CR4_PGE = 1 << 7
 CR4_PCIDE = 1 << 17
 CR3_NOFLUSH = 1 << 63
 _PRESENT = 1
+_LARGE = 1 << 7
 
 #: The kernel's name of an entry in a table of each level.
 LEVELS = {1: "PTE", 2: "PMD", 3: "PUD", 4: "P4D", 5: "PGD"}
@@ -152,19 +153,34 @@ class Translations:
         holds = self.holds.holders(pfn, leaves=False)
         if not holds:
             return
-        stale = [hold for hold in holds if hold.stale]
-        agents = list(dict.fromkeys(hold.context for hold in (stale or holds)))
+        live = [hold for hold in holds if self._linked(hold)]
+        agents = list(dict.fromkeys(hold.context for hold in (live or holds)))
         level = TABLES.get(holds[0].level, "table")
-        facts = {"pfn": pfn, "agents": agents, "level": level}
         who = " and ".join(agents)
-        if len(stale) < len(holds):
-            live = list(dict.fromkeys(hold.context for hold in holds if not hold.stale))
-            facts["agents"] = live
-            slug, text = "table-freed-while-linked", f"a {level} is freed that {' and '.join(live)} can reach"
+        if live:
+            slug, text = "table-freed-while-linked", f"a {level} is freed that {who} can reach"
         else:
             slug = "table-freed-while-cached"
             text = f"a {level} is freed while {who} may hold the entry that led to it"
-        machine.report(Violation(slug, machine.context.name, place(4), text, facts))
+        machine.report(Violation(slug, machine.context.name, place(4), text,
+                                 {"pfn": pfn, "agents": agents, "level": level}))
+
+    def _linked(self, hold: Hold) -> bool:
+        """Whether memory still leads from a root of the hold's context to its table."""
+        context = self.holds.contexts_by_name[hold.context]
+        for root in self.holds.holds_of(context):
+            if root.kind != "root":
+                continue
+            pfn, level = root.pfn, root.level
+            while level > hold.level and pfn < self.machine.memory.frames:
+                entry = self.machine.memory.load((pfn << 12) + ((hold.va >> (12 + 9 * (level - 1))) & 511) * 8, 8)
+                if not entry & _PRESENT or entry & _LARGE and level < 4:
+                    break
+                pfn = (entry & 0x000F_FFFF_FFFF_F000) >> 12
+                level -= 1
+            if level == hold.level and pfn == hold.pfn:
+                return True
+        return False
 
     def at_quiescence(self) -> None:
         """Every actor has ended."""
