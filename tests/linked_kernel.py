@@ -75,19 +75,19 @@ class Linked:
         self.init_rwsem(mm.mmap_lock)
         return mm
 
-    def page(self, references: int = 1) -> Any:
+    def new_page(self, references: int = 1) -> Any:
         """A page that somebody refers to."""
         page = self.alloc_pages(self.GFP_KERNEL, 0)
         self.set_page_count(page, references)
         return page
 
-    def table(self, mm: Any) -> Any:
+    def new_table(self, mm: Any) -> Any:
         """The descriptor of a PTE table of user space."""
         return self.page_ptdesc(self.pte_alloc_one(mm))
 
     def tables(self) -> int:
-        """NR_PAGETABLE."""
-        return int(self.global_node_page_state(self.NR_PAGETABLE))
+        """NR_PAGETABLE, negative if it went wrong."""
+        return int(self.raw_node_page_state(self.NR_PAGETABLE))
 
     def order(self, *kinds: str) -> list[tuple[Any, ...]]:
         """The events of some kinds so far, in order."""

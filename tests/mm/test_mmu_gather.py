@@ -43,15 +43,15 @@ def test_tlb_remove_table_gives_a_batch_away_when_its_last_slot_is_filled(link):
     mm = k.new_mm()
     tlb = gather(k, mm)
     for n in range(508):
-        k.pte_free_tlb(tlb, k.ptdesc_page(k.table(mm)), ADDR + n * 0x20_0000)
+        k.pte_free_tlb(tlb, k.ptdesc_page(k.new_table(mm)), ADDR + n * 0x20_0000)
     assert k.world.callbacks == []
     first_batch = tlb.batch._addr
-    k.pte_free_tlb(tlb, k.ptdesc_page(k.table(mm)), ADDR + 508 * 0x20_0000)
+    k.pte_free_tlb(tlb, k.ptdesc_page(k.new_table(mm)), ADDR + 508 * 0x20_0000)
     assert tlb.batch is None
     assert len(k.world.callbacks) == 1
     assert k.flushes == [(ADDR, ADDR + 508 * 0x20_0000 + PAGE, 21, True)]
 
-    k.pte_free_tlb(tlb, k.ptdesc_page(k.table(mm)), ADDR)
+    k.pte_free_tlb(tlb, k.ptdesc_page(k.new_table(mm)), ADDR)
     assert tlb.batch._addr != first_batch
     assert tlb.batch.nr == 1
 
@@ -62,7 +62,7 @@ def test_tlb_finish_mmu_flushes_nothing_after_a_batch_that_was_just_full(link):
     mm = k.new_mm()
     tlb = gather(k, mm)
     for n in range(509):
-        k.pte_free_tlb(tlb, k.ptdesc_page(k.table(mm)), ADDR + n * 0x20_0000)
+        k.pte_free_tlb(tlb, k.ptdesc_page(k.new_table(mm)), ADDR + n * 0x20_0000)
     k.tlb_finish_mmu(tlb)
     assert len(k.flushes) == 1
     assert len(k.world.callbacks) == 1
@@ -73,7 +73,7 @@ def test_tlb_remove_table_free_frees_first_to_last_then_the_batch_each_after_its
     k = link()
     mm = k.new_mm()
     tlb = gather(k, mm)
-    tables = [k.table(mm) for _ in range(3)]
+    tables = [k.new_table(mm) for _ in range(3)]
     for table in tables:
         k.pte_free_tlb(tlb, k.ptdesc_page(table), ADDR)
     batch = k.virt_to_page(tlb.batch._addr)._pfn
@@ -94,7 +94,7 @@ def test_tlb_remove_table_without_a_range_frees_and_never_invalidates(link):
     k = link()
     mm = k.new_mm()
     tlb = gather(k, mm)
-    table = k.table(mm)
+    table = k.new_table(mm)
     k.tlb_remove_table(tlb, table)
     k.tlb_finish_mmu(tlb)
     k.world.run_pending()
@@ -109,7 +109,7 @@ def test_tlb_remove_table_without_a_batch_queues_the_table_itself_for_rcu(link):
     k = link()
     mm = k.new_mm()
     tlb = gather(k, mm)
-    table, page = k.table(mm), k.page()
+    table, page = k.new_table(mm), k.new_page()
     assert not unmap(k, tlb, page)
     k.world.fail("alloc_pages")
     k.world.events.clear()
@@ -127,7 +127,7 @@ def test_tlb_remove_table_tries_again_to_get_a_batch_with_the_next_table(link):
     k = link()
     mm = k.new_mm()
     tlb = gather(k, mm)
-    alone, batched = k.table(mm), k.table(mm)
+    alone, batched = k.new_table(mm), k.new_table(mm)
     k.world.fail("alloc_pages")
     k.pte_free_tlb(tlb, k.ptdesc_page(alone), ADDR)
     k.pte_free_tlb(tlb, k.ptdesc_page(batched), ADDR)
@@ -141,7 +141,7 @@ def test_tlb_remove_table_without_a_batch_and_without_pt_reclaim_waits_for_a_gra
     k = link(PT_RECLAIM="n")
     mm = k.new_mm()
     tlb = gather(k, mm)
-    table = k.table(mm)
+    table = k.new_table(mm)
     k.world.fail("alloc_pages")
     k.world.events.clear()
     k.pte_free_tlb(tlb, k.ptdesc_page(table), ADDR)
@@ -155,7 +155,7 @@ def test_tlb_remove_table_without_rcu_frees_at_the_flush(link):
     k = link(MMU_GATHER_RCU_TABLE_FREE="n", MMU_GATHER_TABLE_FREE="y")
     mm = k.new_mm()
     tlb = gather(k, mm)
-    table = k.table(mm)
+    table = k.new_table(mm)
     k.pte_free_tlb(tlb, k.ptdesc_page(table), ADDR)
     k.tlb_finish_mmu(tlb)
     assert k.world.callbacks == []
@@ -169,9 +169,9 @@ def test_tlb_remove_table_without_table_free_destructs_now_and_goes_through_the_
     assert not k.kernel.config["MMU_GATHER_TABLE_FREE"]
     mm = k.new_mm()
     tlb = gather(k, mm)
-    before, after = k.page(), k.page()
+    before, after = k.new_page(), k.new_page()
     unmap(k, tlb, before)
-    table = k.table(mm)
+    table = k.new_table(mm)
     assert k.tables() == 1
     k.pte_free_tlb(tlb, k.ptdesc_page(table), ADDR)
     assert k.tables() == 0              # before any flush
@@ -195,7 +195,7 @@ def test_tlb_remove_folio_pages_allocates_the_next_batch_when_the_last_slot_is_f
     # mm/mmu_gather.c:187-192 - full one entry early: the next item may be a page and a count
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=100)
+    page = k.new_page(references=100)
     for n in range(6):
         unmap(k, tlb, page)
     assert tlb.active is tlb.local
@@ -211,7 +211,7 @@ def test_tlb_remove_folio_pages_uses_the_eighth_slot_only_for_a_count(link):
     # mm/mmu_gather.c:177-182
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=100)
+    page = k.new_page(references=100)
     for _ in range(6):
         unmap(k, tlb, page)
     unmap(k, tlb, page, nr=3)
@@ -225,7 +225,7 @@ def test_tlb_remove_folio_pages_is_full_after_9678_single_pages(link):
     # mm/mmu_gather.c:39: 7 in the bundle and 509 in each of 19 batches
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=10_000)
+    page = k.new_page(references=10_000)
     count = 1
     while not unmap(k, tlb, page):
         count += 1
@@ -238,7 +238,7 @@ def test_tlb_flush_mmu_keeps_batches_for_another_round_and_tlb_finish_mmu_frees_
     # mm/mmu_gather.c:139-158, 46: they are linked still, batch_count does not go back
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=100)
+    page = k.new_page(references=100)
     for _ in range(8):
         unmap(k, tlb, page)
     batch = tlb.local.next
@@ -258,7 +258,7 @@ def test_tlb_next_batch_asks_for_a_page_without_sleeping_and_does_without(link):
     # mm/mmu_gather.c:42-44
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=100)
+    page = k.new_page(references=100)
     k.world.fail("alloc_pages")
     k.world.events.clear()
     results = [unmap(k, tlb, page) for _ in range(7)]
@@ -271,7 +271,7 @@ def test_tlb_next_batch_stops_growing_while_rmaps_are_delayed(link):
     # mm/mmu_gather.c:27-29: tlb_flush_rmaps() walks the first and the active batch only
     k = link()
     tlb = gather(k, k.new_mm())
-    page = k.page(references=1000)
+    page = k.new_page(references=1000)
     assert k.tlb_delay_rmap(tlb)
     count = 1
     while not unmap(k, tlb, page):
@@ -294,7 +294,7 @@ def test_tlb_flush_rmaps_removes_delayed_rmaps_of_the_first_and_the_active_batch
     removed = []
     k.patch("kmm.mm.mmu_gather", "folio_remove_rmap_ptes",
             lambda folio, page, nr_pages, vma: removed.append((page, nr_pages)))
-    pages = [k.page(references=10) for _ in range(8)]
+    pages = [k.new_page(references=10) for _ in range(8)]
     k.tlb_flush_rmaps(tlb, None)
     assert removed == []
     k.tlb_delay_rmap(tlb)
@@ -320,7 +320,7 @@ def chunks(k, counts, **options):
     tlb = gather(k, k.new_mm())
     tlb.active = batch = tlb.local.next = k.mmu_gather_batch()
     batch.next, batch.nr, batch.max = None, 0, 510
-    page = k.page(references=1 << 20)
+    page = k.new_page(references=1 << 20)
     for _ in range(1):
         unmap(k, tlb, page)             # keeps the first batch from being empty
     tlb.local, batch.next = batch, None
@@ -349,7 +349,7 @@ def test_free_pages_and_swap_cache_drops_references_and_the_folio_may_live_on(li
     # mm/swap_state.c:570: a count drops as many at once
     k = link()
     tlb = gather(k, k.new_mm())
-    shared, alone, many = k.page(references=2), k.page(), k.page(references=5)
+    shared, alone, many = k.new_page(references=2), k.new_page(), k.new_page(references=5)
     unmap(k, tlb, shared)
     unmap(k, tlb, alone)
     unmap(k, tlb, many, nr=4)
@@ -363,7 +363,7 @@ def test_tlb_flush_mmu_flushes_then_gives_tables_to_rcu_then_frees_pages(link):
     k = link()
     mm = k.new_mm()
     tlb = gather(k, mm)
-    page, table = k.page(), k.table(mm)
+    page, table = k.new_page(), k.new_table(mm)
     unmap(k, tlb, page)
     k.pte_free_tlb(tlb, k.ptdesc_page(table), ADDR)
     k.world.events.clear()
@@ -377,7 +377,7 @@ def test_no_gather_frees_pages_before_any_flush(link):
     # arch/s390/include/asm/tlb.h:47, by design: its flushes are in ptep_get_and_clear()
     k = link(MMU_GATHER_NO_GATHER="y")
     tlb = gather(k, k.new_mm())
-    page = k.page()
+    page = k.new_page()
     k.tlb_remove_tlb_entry(tlb, k.pte_ptr(0), ADDR)
     k.tlb_remove_page(tlb, page)
     assert freed(k) == [page._pfn]

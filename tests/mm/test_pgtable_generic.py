@@ -267,7 +267,7 @@ def test_pmdp_collapse_flush_empties_the_entry_then_flushes_ptes(k, mapped):
 
 def test_ptep_clear_flush_flushes_only_what_a_cpu_may_have_cached(k, mapped):
     # :100-110
-    mm, pmd, table = mapped
+    mm, _, table = mapped
     vma = k.vm_area_struct.zeroed()
     vma.vm_mm = mm
     flushed = []

@@ -129,7 +129,7 @@ def test_p_free_tlb_flushes_one_page_with_the_stride_of_the_entry_above(link, le
     k.check_la57_support()
     k.world.page_offset = k.PAGE_OFFSET
     tlb = gather(k)
-    table = k.table(tlb.mm)
+    table = k.new_table(tlb.mm)
     free = getattr(k, f"{level}_free_tlb")
     free(tlb, k.ptdesc_page(table) if level == "pte" else getattr(k, f"{level}_ptr")(k.ptdesc_address(table)), ADDR)
     assert tlb.freed_tables == 1
@@ -163,7 +163,7 @@ def test_tlb_change_page_size_flushes_where_flushing_depends_on_it(link):
     tlb = gather(k)
     k.tlb_change_page_size(tlb, PAGE)
     k.tlb_remove_tlb_entry(tlb, k.pte_ptr(0), ADDR)
-    k.tlb_remove_page(tlb, k.page())
+    k.tlb_remove_page(tlb, k.new_page())
     k.tlb_change_page_size(tlb, PAGE)
     assert k.flushes == []
     k.tlb_change_page_size(tlb, 1 << 21)
@@ -232,4 +232,4 @@ def test_remove_folio_pages_without_a_recorded_range_is_a_bug(k):
     # mm/mmu_gather.c:166
     tlb = gather(k)
     with pytest.raises(KernelBug, match="tlb.end"):
-        getattr(k, "__tlb_remove_folio_pages")(tlb, k.page(), 1, False)
+        getattr(k, "__tlb_remove_folio_pages")(tlb, k.new_page(), 1, False)

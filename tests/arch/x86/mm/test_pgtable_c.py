@@ -101,7 +101,7 @@ def kernel_range(k):
 
 def test_pmd_free_pte_page_unhooks_flushes_then_frees(k):
     # :744-761
-    pud, pmd, ptes = kernel_range(k)
+    _, pmd, ptes = kernel_range(k)
     assert k.pmd_free_pte_page(pmd, ADDR) == 1
     assert k.pmd_none(pmd[0])
     assert k.kernel_flushes == [(ADDR, ADDR + 4095)]
@@ -126,7 +126,7 @@ def test_pud_free_pmd_page_frees_the_pte_tables_then_the_pmd_table(k):
 
 def test_set_huge_refuses_where_a_table_is(k):
     # :609-668
-    pud, pmd, ptes = kernel_range(k)
+    pud, pmd, _ = kernel_range(k)
     assert k.pmd_set_huge(pmd, 0x4000_0000, k.PAGE_KERNEL) == 0
     assert k.pmd_set_huge(pmd + 2, 0x4000_0000, k.PAGE_KERNEL) == 1
     assert k.pmd_leaf(pmd[2])
@@ -168,6 +168,6 @@ def test_unported_paths_say_so(k):
 
 
 def hugetlb_folio(k):
-    folio = k.page_folio(k.page())
+    folio = k.page_folio(k.new_page())
     folio.page.page_type = k.PGTY_hugetlb << 24
     return folio

@@ -83,7 +83,7 @@ def test_bad_is_all_that_names_no_table(k):
 
 
 def test_with_four_levels_the_p4d_is_the_pgd_entry(k):
-    pgd = k.pgd_ptr(k.page_to_virt(k.page()))
+    pgd = k.pgd_ptr(k.page_to_virt(k.new_page()))
     k.world.events.clear()
     assert k.p4d_offset(pgd, ADDR) == pgd
     assert k.world.calls("load") == []
@@ -104,7 +104,7 @@ def test_with_five_levels_the_p4d_is_a_table(k5):
     assert k.VMALLOC_END() == 0xFFD1_FFFF_FFFF_FFFF
     assert k.TASK_SIZE() == 2**56 - 4096
     mm = k.new_mm()
-    pgd = k.pgd_ptr(k.page_to_virt(k.page()))
+    pgd = k.pgd_ptr(k.page_to_virt(k.new_page()))
     k.world.fill(pgd, 4096, 0)
     assert k.pgd_none(pgd[0])
     p4d = k.p4d_alloc_one(mm, ADDR)
@@ -120,7 +120,7 @@ def test_check_la57_support_needs_the_processor(k):
 
 def test_ptep_get_and_clear_is_one_exchange_and_one_load_and_store_when_all_goes(k):
     mm = k.new_mm()
-    ptep = k.pte_ptr(k.page_to_virt(k.page()))
+    ptep = k.pte_ptr(k.page_to_virt(k.new_page()))
     k.world.fill(ptep, 4096, 0)
     k.set_pte(ptep, k.pfn_pte(5, k.PAGE_SHARED))
     k.world.events.clear()
@@ -133,7 +133,7 @@ def test_ptep_get_and_clear_is_one_exchange_and_one_load_and_store_when_all_goes
 
 
 def test_ptep_set_wrprotect_does_not_lose_a_dirty_bit_set_meanwhile(k):
-    ptep = k.pte_ptr(k.page_to_virt(k.page()))
+    ptep = k.pte_ptr(k.page_to_virt(k.new_page()))
     k.set_pte(ptep, k.pfn_pte(5, k.PAGE_SHARED))
     cmpxchg = k.kernel.hooks.cmpxchg
     tries = []
