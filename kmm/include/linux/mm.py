@@ -761,3 +761,4 @@ if CONFIG_ASYNC_KERNEL_PGTABLE_FREE:
     from kmm.mm.pgtable_generic import pagetable_free_kernel
 if CONFIG_SPLIT_PTE_PTLOCKS and ALLOC_SPLIT_PTLOCKS:
     from kmm.mm.memory import ptlock_alloc, ptlock_free
+    from kmm.mm.memory import ptlock_cache_init as ptlock_cache_init
