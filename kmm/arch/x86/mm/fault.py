@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Port of arch/x86/mm/fault.c (Linux 7.2), its list of top-level tables only.
+"""Port of arch/x86/mm/fault.c (Linux 7.2): the list of all top-level tables; faults of programs.
 
-The page-fault entry itself belongs to the bench, which calls handle_mm_fault() as the handler would.
+Left out: faults of the kernel, protection keys, shadow stacks, emulation, signals.
 """
 
 from __future__ import annotations
 
 from kmm.include.linux.list import LIST_HEAD, list_head
+from kmm.include.linux.mm import VM_ACCESS_FLAGS, VM_WRITE
+from kmm.include.linux.mm_types import (
+    FAULT_FLAG_INSTRUCTION,
+    FAULT_FLAG_USER,
+    FAULT_FLAG_WRITE,
+    VM_FAULT_SIGSEGV,
+    vm_area_struct,
+    vm_fault_t,
+)
+from kmm.include.linux.mmap_lock import mmap_read_lock, mmap_read_unlock
+from kmm.include.linux.sched import current
 from kmm.include.linux.spinlock import DEFINE_SPINLOCK, spinlock_t
+from kmm.mm.memory import handle_mm_fault
+from kmm.mm.mmap import find_vma
 
 #: Protects ``pgd_list``, and with it the copying of the kernel's half.
 pgd_lock: spinlock_t = DEFINE_SPINLOCK()

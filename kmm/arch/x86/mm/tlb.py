@@ -75,6 +75,7 @@ from kmm.arch.x86.include.asm.tlbflush import (
     mm_clear_asid_transition,
     mm_global_asid,
     mm_in_asid_transition,
+    tlb_state,
     tlb_state_shared,
     tlbstate_lam_cr3_mask,
 )
@@ -413,6 +414,12 @@ def consider_global_asid(mm: mm_struct) -> None:
         use_global_asid(mm)
 
 
+def wait_until_switched(state: tlb_state) -> None:
+    """The ``cpu_relax()`` loop of finish_asid_transition()."""
+    hooks.wait("loaded_mm != LOADED_MM_SWITCHING",
+               lambda: state.loaded_mm is not LOADED_MM_SWITCHING, state)
+
+
 def finish_asid_transition(info: flush_tlb_info) -> None:
     """During a broadcast flush: catch CPUs that still run the mm under an ASID of their own."""
     mm = info.mm
@@ -425,9 +432,7 @@ def finish_asid_transition(info: flush_tlb_info) -> None:
     for cpu in for_each_cpu(mm_cpumask(mm)):
         state = per_cpu(cpu_tlbstate, cpu)
         if READ_ONCE_FIELD(state, "loaded_mm") is LOADED_MM_SWITCHING:
-            hooks.wait("loaded_mm != LOADED_MM_SWITCHING",
-                       lambda: state.loaded_mm is not LOADED_MM_SWITCHING,
-                       state)
+            wait_until_switched(state)
 
         if READ_ONCE_FIELD(state, "loaded_mm") is not mm:
             continue
