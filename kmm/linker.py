@@ -190,6 +190,9 @@ def _run(code: CodeType, namespace: dict[str, Any]) -> None:
     exec(code, namespace)  # noqa: S102 - this is what a linker of Python modules does
 
 
+#: A line of a Kbuild file: an option, and the C file or folder that it decides about.
+_OBJECT = re.compile(r"^obj-\$\((CONFIG_\w+)\)\s*\+=\s*(\S+?)(?:\.o|/)$", re.MULTILINE)
+
 _REBINDS = {"STORE_GLOBAL", "DELETE_GLOBAL"}
 
 
@@ -331,12 +334,21 @@ class Kernel:
                 yield ".".join(("kmm", *(parts[:-1] if parts[-1] == "__init__" else parts))), path
 
     def link_all(self) -> None:
-        """Link every module that the tree has for this architecture."""
-        foreign = tuple(f"kmm.arch.{path.name}" for path in (self.tree / "arch").glob("*")
-                        if path.name != self.config.arch)
+        """Link every module that the tree has for this architecture and that ``Kbuild`` builds."""
+        foreign = (path.name for path in (self.tree / "arch").glob("*") if path.name != self.config.arch)
+        absent = (*self._not_built(), *(f"kmm.arch.{arch}" for arch in foreign))
         for name, _ in self._sources():
-            if not any(name == other or name.startswith(other + ".") for other in foreign):
+            if not any(name == other or name.startswith(other + ".") for other in absent):
                 self._load(name, "")
+
+    def _not_built(self) -> tuple[str, ...]:
+        """C files and folders that the configuration leaves out."""
+        rules = self.tree / "Kbuild"
+        if not rules.is_file():
+            return ()
+        values = self.config.autoconf()
+        return tuple(module_name(file + ".c", self.tree) for option, file
+                         in _OBJECT.findall(rules.read_text(encoding="utf-8")) if not values.get(option))
 
     @cached_property
     def fingerprint(self) -> str:

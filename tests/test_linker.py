@@ -380,6 +380,17 @@ def test_symbol_errors(tree: Tree) -> None:
         kernel.symbol("absent")
 
 
+def test_link_all_leaves_out_what_kbuild_does_not_build(tree: Tree) -> None:
+    tree.write("mm/mmu_notifier.py", "")
+    (tree.root / "Kbuild").write_text("# comment\nobj-$(CONFIG_MMU_NOTIFIER) += mm/mmu-notifier.o\n")
+    kernel = tree.build()
+    kernel.link_all()
+    assert "kmm.mm.mmu_notifier" in kernel.modules
+    kernel = tree.build(INTEL_IOMMU="n")
+    kernel.link_all()
+    assert "kmm.mm.mmu_notifier" not in kernel.modules
+
+
 def test_fingerprint_covers_sources_config_and_overlays(tree: Tree) -> None:
     fix = tree.overlay("mm/mmu_gather.c", "def gather_start():\n    return 1\n")
     prints = {tree.build().fingerprint, tree.build(fix).fingerprint, tree.build(SMP="n").fingerprint}

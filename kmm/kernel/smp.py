@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from kmm import hooks
 from kmm.c import struct
-from kmm.include.generated.autoconf import CONFIG_NR_CPUS
 from kmm.include.linux.bug import WARN_ON_ONCE
 from kmm.include.linux.cpumask import (
     __cpumask_clear_cpu,
@@ -30,7 +29,7 @@ from kmm.include.linux.cpumask import (
 from kmm.include.linux.errno import ENXIO
 from kmm.include.linux.irqflags import irqs_disabled, local_irq_restore, local_irq_save
 from kmm.include.linux.lockdep import lockdep_assert_irqs_enabled, lockdep_assert_preemption_disabled
-from kmm.include.linux.percpu import DEFINE_PER_CPU, this_cpu_ptr
+from kmm.include.linux.percpu import DEFINE_PER_CPU, PERCPU_AREAS, this_cpu_ptr
 from kmm.include.linux.preempt import in_task, preempt_disable, preempt_enable
 from kmm.include.linux.smp import (
     CSD_FLAG_LOCK,
@@ -59,7 +58,7 @@ class call_function_data(struct):
 
 cfd_data = DEFINE_PER_CPU(call_function_data)
 #: ``cfd_data.csd`` is itself per CPU: ``cfd_csd[caller][target]``.
-cfd_csd = [DEFINE_PER_CPU(call_single_data) for _ in range(CONFIG_NR_CPUS)]
+cfd_csd = [DEFINE_PER_CPU(call_single_data) for _ in range(PERCPU_AREAS)]
 #: ``csd_data``: for asynchronous calls to a single CPU, by caller.
 csd_data = DEFINE_PER_CPU(call_single_data)
 

@@ -27,7 +27,6 @@ from kmm.arch.x86.include.asm.page import page_to_virt, virt_to_page
 from kmm.arch.x86.include.asm.page_types import PAGE_SHIFT, PAGE_SIZE
 from kmm.c import Ptr, struct
 from kmm.include.asm_generic.memory_model import page_to_pfn, pfn_to_page
-from kmm.include.generated.autoconf import CONFIG_NR_CPUS
 from kmm.include.linux.bug import WARN_ON_ONCE
 from kmm.include.linux.cpumask import for_each_possible_cpu
 from kmm.include.linux.gfp_types import (
@@ -121,8 +120,6 @@ boot_pageset = DEFINE_PER_CPU(per_cpu_pages)
 for _pcp in boot_pageset:
     _pcp.lists = [[] for _ in range(PAGE_ALLOC_COSTLY_ORDER + 1)]
     _pcp.batch = 1
-
-assert len(boot_pageset) == CONFIG_NR_CPUS
 
 
 def memblock_free_all() -> None:

@@ -7,11 +7,11 @@ Each CPU counts for itself and readers add up, so counting on different CPUs com
 from __future__ import annotations
 
 from kmm import hooks
-from kmm.include.generated.autoconf import CONFIG_NR_CPUS
+from kmm.include.linux.percpu import PERCPU_AREAS
 from kmm.include.linux.vmstat import NR_VM_NODE_STAT_ITEMS
 
 #: ``vm_node_stat[cpu][item]``.
-vm_node_stat = [[0] * NR_VM_NODE_STAT_ITEMS for _ in range(CONFIG_NR_CPUS)]
+vm_node_stat = [[0] * NR_VM_NODE_STAT_ITEMS for _ in range(PERCPU_AREAS)]
 
 
 def mod_node_page_state(pgdat: object, item: int, delta: int) -> None:

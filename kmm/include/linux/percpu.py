@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Model of include/linux/percpu-defs.h and percpu.h.
 
-A per-CPU variable is a list with one struct for each possible CPU (CONFIG_NR_CPUS of them), so that it
-is plain static data. ``this_cpu_read(var.field)`` is ``this_cpu_read(var, "field")``; a scalar is a
+A per-CPU variable is a list with one struct for each CPU that a machine may have, so that it is plain
+static data: CONFIG_NR_CPUS of them, but no more than PERCPU_AREAS. ``this_cpu_read(var.field)`` is ``this_cpu_read(var, "field")``; a scalar is a
 :class:`percpu_word`, whose field is ``value`` and need not be named. These accessors are events, since
 interrupts of this CPU and other CPUs may look; ``this_cpu_ptr(var).field`` is a plain access.
 """
@@ -16,6 +16,10 @@ from kmm.c import struct
 from kmm.include.generated.autoconf import CONFIG_NR_CPUS
 from kmm.include.linux.preempt import preempt_disable, preempt_enable
 
+#: Distributions build for thousands of CPUs; a machine here has a few, and Linux as well makes areas
+#: only for those that are possible.
+PERCPU_AREAS = min(CONFIG_NR_CPUS, 16)
+
 S = TypeVar("S", bound=struct)
 T = TypeVar("T")
 
@@ -28,7 +32,7 @@ class percpu_word(struct):
 
 def DEFINE_PER_CPU(kind: type[S]) -> list[S]:
     """``DEFINE_PER_CPU(type, name)``: zeroed storage for every CPU."""
-    return [kind.zeroed() for _ in range(CONFIG_NR_CPUS)]
+    return [kind.zeroed() for _ in range(PERCPU_AREAS)]
 
 
 DEFINE_PER_CPU_ALIGNED = DEFINE_PER_CPU
@@ -40,7 +44,7 @@ DEFINE_PER_CPU_CACHE_HOT = DEFINE_PER_CPU
 def DEFINE_PER_CPU_SCALAR(value: Any = 0) -> list[percpu_word]:
     """``DEFINE_PER_CPU(int, name) = value``, for numbers and pointers."""
     words = []
-    for _ in range(CONFIG_NR_CPUS):
+    for _ in range(PERCPU_AREAS):
         word = percpu_word()
         word.value = value
         words.append(word)
