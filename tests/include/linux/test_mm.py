@@ -40,6 +40,11 @@ def test_kernel_tables_are_marked_by_init_mm_and_pte_tables_always(k):
         assert not k.ptdesc_test_kernel(k.virt_to_ptdesc(alloc(k.new_mm(), ADDR)))
 
 
+def test_pt_flags_are_page_flags_that_tables_do_not_use(k):
+    # include/linux/mm.h:3606
+    assert (k.PT_kernel, k.PT_reserved) == (k.PG_referenced, k.PG_reserved)
+
+
 def test_second_destructor_is_silent_for_the_type_and_subtracts_twice(k):
     # include/linux/mm.h:3806, include/linux/page-flags.h:958
     pt = k.new_table(k.new_mm())

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from kmm.arch.x86.include.asm.pgalloc import pgd_allocation_order
 from kmm.arch.x86.include.asm.pgtable_types import pgd_ptr
 from kmm.arch.x86.include.asm.tlbflush import cr4_init_shadow
 from kmm.arch.x86.kernel.head_64 import common_startup_64
-from kmm.arch.x86.mm.init import init_mem_mapping
-from kmm.arch.x86.mm.mm_internal import alloc_low_page
+from kmm.arch.x86.mm.init import alloc_low_pages, init_mem_mapping
 from kmm.mm.init_mm import init_mm
 
 
@@ -18,7 +18,8 @@ def setup_arch() -> None:
     :deviation: C runs on tables of the kernel image before, and frees no page to the allocator until
         the direct map is complete.
     """
-    init_mm.pgd = pgd_ptr(alloc_low_page())
+    # Page-table isolation keeps the user's half of each pgd in a second page.
+    init_mm.pgd = pgd_ptr(alloc_low_pages(1 << pgd_allocation_order()))
     common_startup_64()
     cr4_init_shadow()
     init_mem_mapping()
