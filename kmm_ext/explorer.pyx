@@ -919,6 +919,26 @@ cdef class Core:
         """Use *script* (a list of ``(actor number, value)``) for the next executions (mode replay)."""
         self.script = list(script)
 
+    def actor_keys(self):
+        """Where each actor comes from, by number: ``(number of its parent, or -1, n-th child)``.
+
+        The numbers are those of this core; :meth:`adopt` makes another core use the same ones."""
+        keys = [(-1, 0)] * len(self.names)
+        for key, pid in self.keys.items():
+            keys[pid] = key
+        return keys
+
+    def adopt(self, keys):
+        """Number actors as the core did that gave *keys* (before the first execution).
+
+        :raises ValueError: actors are numbered already.
+        """
+        if self.names:
+            raise ValueError("this core has numbered actors already")
+        for pid, key in enumerate(keys):
+            self.keys[tuple(key)] = pid
+            self.names.append(f"actor {pid}")
+
     def estimate(self):
         """About how many executions the whole tree has, from the branching on the current path."""
         cdef _Node node

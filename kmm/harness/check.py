@@ -46,6 +46,9 @@ NOT_MODELLED = [
 ]
 
 
+Pairs = list[tuple[int, int]]
+
+
 class BadInput(ValueError):
     """What the user gave cannot be used: one line that names it, the reason and the way out."""
 
@@ -114,7 +117,8 @@ def check_one(recipe: Recipe, scenario: Scenario, watcher: Watcher, *, max_execu
         on_progress=lambda state: watcher.progress(scenario.name, state.executions, state.estimate))
     findings = [_finding(recipe, scenario, kernel, found, save_dir) for found in _first_causes(result)]
     verdict: Verdict = "violated" if findings else "holds" if result.complete else "bounded"
-    return Check(scenario.name, world.program.title, verdict, recipe.expected(scenario.name), result.executions,
+    return Check(scenario.name, world.program.title, verdict, recipe.expected(scenario.name, world.program.verdict),
+                 result.executions,
                  result.blocked, result.events, result.complete, result.bound, ALGORITHM, MEMORY_MODEL, findings)
 
 
@@ -131,10 +135,10 @@ def _first_causes(result: Result) -> list[Found]:
 def _finding(recipe: Recipe, scenario: Scenario, kernel: Kernel, found: Found, save_dir: Path | None) -> Finding:
     """Cut the schedule to what matters, replay it in a recorded world, and tell it."""
     violation: Violation = found.payload
-    script = _shortest(recipe, scenario, found)
+    script, actors = _shortest(recipe, scenario, found)
     schedule = Schedule(scenario.name if scenario.shipped else str(scenario.source.path), scenario.fingerprint,
                         kernel.fingerprint, tuple(overlay.origin for overlay in recipe.overlays), recipe.settings,
-                        recipe.config_file, violation.slug, found.actors, tuple(script))
+                        recipe.config_file, violation.slug, tuple(actors), tuple(script))
     replay = ""
     if save_dir is not None:
         path = _save(schedule, save_dir, scenario.name, violation.slug)
@@ -142,26 +146,26 @@ def _finding(recipe: Recipe, scenario: Scenario, kernel: Kernel, found: Found, s
     return _told(recipe, scenario, schedule, replay)
 
 
-def _shortest(recipe: Recipe, scenario: Scenario, found: Found) -> list[tuple[int, int]]:
-    """A shorter schedule that breaks the same rule, or the one that was found."""
+def _shortest(recipe: Recipe, scenario: Scenario, found: Found) -> tuple[Pairs, Pairs]:
+    """A shorter schedule that breaks the same rule, or the one that was found; and its actors."""
     world = boot(recipe.build(), scenario)
     world.reset()
-    core, status = run_script(world.start, found.script)
+    core, status = run_script(world.start, found.script, found.actors)
     if found.index >= core.last_length:
-        return list(found.script)
+        return list(found.script), list(found.actors)
     script = shrink(core, found.index)
     world.reset()
-    again, _ = run_script(world.start, script)
+    again, _ = run_script(world.start, script, core.actor_keys())
     if any(payload.key == found.payload.key for _, payload in again.violations):
-        return script
-    return list(found.script)
+        return script, again.actor_keys()
+    return list(found.script), list(found.actors)
 
 
 def _told(recipe: Recipe, scenario: Scenario, schedule: Schedule, replay: str) -> Finding:
     """Replay *schedule* with a recorder attached from the first instruction of the boot."""
     recorder = Recorder()
     world = boot(recipe.build(), scenario, recorder=recorder)
-    core, status = run_script(world.start, schedule.script)
+    core, status = run_script(world.start, schedule.script, schedule.actors)
     world.at_end(core, status)
     violation = next((payload for payload in world.seen if payload.slug == schedule.rule), None)
     if violation is None:

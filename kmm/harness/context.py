@@ -44,6 +44,7 @@ class Context:
 
     :ivar key: its structural name, the same in every execution (parent's key, n-th child).
     :ivar cpu: CPU number, or -1 for a device.
+    :ivar home: the CPU on whose behalf it works: its own, or for a device that of whoever started it.
     :ivar preempt: the preempt count with softirq and hardirq bits.
     :ivar irqs_off: the interrupt flag is clear.
     :ivar rcu: nesting of explicit RCU read sections.
@@ -57,6 +58,7 @@ class Context:
     cpu: int
     level: Level
     task: Any = None
+    home: int = -1
     preempt: int = 0
     irqs_off: bool = False
     rcu: int = 0

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kmm.harness.outcome import Verdict
     from kmm.linker import Kernel
 
 __all__ = ["BASE", "Recipe"]
+
+_OUTCOME: dict[str, Verdict] = {"never": "holds", "sometimes": "violated", "always": "violated"}
 
 #: The kernel that the tree translates.
 BASE = "Linux 7.2.13"
@@ -68,9 +71,12 @@ class Recipe:
         return KernelInfo(BASE, self.config.arch, self.build().fingerprint, [overlay.name for overlay in self.overlays],
                           self.config_file, len(report.known), report.unknown, list(report.forced))
 
-    def expected(self, scenario: str) -> str | None:
-        """What the last overlay that speaks of *scenario* expects, or None."""
+    def expected(self, scenario: str, verdict: str) -> Verdict | None:
+        """What should come out of *scenario*, or None if nobody says.
+
+        :param verdict: the scenario's own word for an unpatched kernel of the default configuration.
+        """
         for overlay in reversed(self.overlays):
             if scenario in overlay.expects:
-                return str(overlay.expects[scenario])
-        return None
+                return _OUTCOME[overlay.expects[scenario]]
+        return None if self.overlays or self.config.report.forced else _OUTCOME[verdict]

@@ -164,7 +164,8 @@ class Machine:
         """
         parent = self.context
         task = self.tasks[cpu] if cpu >= 0 and self.tasks else None
-        context = Context(f"{parent.key}.{parent.children}", name, cpu, level, task=task)
+        context = Context(f"{parent.key}.{parent.children}", name, cpu, level, task=task,
+                          home=cpu if cpu >= 0 else parent.home)
         parent.children += 1
         self.contexts.append(context)
         interrupt = level in (Level.HARDIRQ, Level.SOFTIRQ)
@@ -199,4 +200,4 @@ class Machine:
         self.memory_port.unlinked.clear()
         self.lock_port.reset()
         self.device_port.reset()
-        self.context = Context("program", "program", 0, Level.TASK)
+        self.context = Context("program", "program", -1, Level.TASK)

@@ -94,6 +94,7 @@ class MemoryPort:
                 continue
             if gone:
                 self.unlinked[pfn] = place(3)
+                self.machine.translations.note_unlinked(pfn)
             else:
                 self.unlinked.pop(pfn, None)
 

@@ -21,7 +21,7 @@ __all__ = ["chain", "kernel_path", "place"]
 _LAYERS = ("kmm.mm.", "kmm.include.", "kmm.arch.", "kmm.kernel.", "kmm.drivers.", "kmm.init.", "kmm.lib.",
            "kmm.scenarios.")
 _PLUMBING = ("kmm.kernel.locking.", "kmm.kernel.smp", "kmm.kernel.rcu.", "kmm.kernel.workqueue",
-             "kmm.mm.page_alloc", "kmm.mm.slab", "kmm.include.")
+             "kmm.mm.page_alloc", "kmm.mm.slab", "kmm.lib.")
 _DASHED = {"pgtable_generic": "pgtable-generic", "iommu_sva": "iommu-sva", "asm_generic": "asm-generic",
            "init_mm": "init-mm"}
 
@@ -58,7 +58,7 @@ def place(depth: int = 2) -> Place:
         module = frame.f_globals.get("__name__", "")
         if module.startswith(_LAYERS):
             here = Place(kernel_path(module), frame.f_code.co_name, frame.f_lineno)
-            if not module.startswith(_PLUMBING):
+            if ".include." not in module and not module.startswith(_PLUMBING):
                 return here
             fallback = fallback or here
         frame = frame.f_back

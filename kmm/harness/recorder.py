@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kmm.harness.context import Level
 from kmm.harness.kinds import Kind
 from kmm.harness.places import chain, place
 
@@ -31,6 +32,8 @@ class Record:
     """One event.
 
     :ivar phase: ``"boot"``, ``"setup"`` or ``"run"``.
+    :ivar cpu: the CPU it happened on or for; -1 for a device that works for nobody.
+    :ivar irq: it happened in an interrupt.
     :ivar what: a word of the report's vocabulary (``allocated``, ``linked``, ``cached``, ``unlinked``,
         ``flushed``, ``queued``, ``freed``, ``used``) or "" for an event that only a full trace shows.
     :ivar frames: frames it is about, the main one first.
@@ -41,6 +44,7 @@ class Record:
     phase: str
     actor: str
     cpu: int
+    irq: bool
     kind: Kind
     place: Place
     chain: tuple[Place, ...]
@@ -57,6 +61,7 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.phase = "boot"
+        self._current: Record | None = None
         self._tables: dict[int, str] = {}
         self._pages: dict[int, str] = {}
         self._is_table: set[int] = set()
@@ -73,14 +78,22 @@ class Recorder:
 
     def event(self, context: Context, kind: Kind, text: str = "") -> Record:
         """An event begins."""
-        record = Record(len(self.records), self.phase, context.name, context.cpu, kind, place(3),
-                        tuple(chain(3)), text)
+        record = Record(len(self.records), self.phase, context.name, context.home,
+                        context.level in (Level.HARDIRQ, Level.SOFTIRQ), kind, place(3), tuple(chain(3)), text)
         self.records.append(record)
+        self._current = record
         return record
+
+    @property
+    def _event(self) -> Record:
+        """The event that is going on."""
+        if self._current is None:
+            raise LookupError("nothing has happened yet")
+        return self._current
 
     def objects(self, locs: tuple[int, ...], frames: tuple[int, ...] = ()) -> None:
         """The current event is about these shared objects, and about these frames' descriptors."""
-        record = self.records[-1]
+        record = self._event
         record.touched = locs
         if frames:
             record.frames = frames
@@ -88,7 +101,7 @@ class Recorder:
 
     def store(self, context: Context, pa: int, old: int, new: int) -> None:
         """The current event changed a word of memory: an entry was linked or unlinked."""
-        record = self.records[-1]
+        record = self._event
         frame = pa >> 12
         if frame not in self._is_table:
             return
@@ -128,13 +141,13 @@ class Recorder:
         """A rule was broken by the current event."""
         if not self.records:
             self.event(context, Kind.START)
-        self.records[-1].violations.append(violation)
+        self._event.violations.append(violation)
 
     def _label(self, what: str, pfn: int) -> None:
-        self.records[-1].what = what
-        self.records[-1].frames = (pfn,)
+        self._event.what = what
+        self._event.frames = (pfn,)
 
     def _append(self, what: str, agent: str, pfn: int, text: str) -> None:
-        base = self.records[-1]
-        self.records.append(Record(len(self.records), self.phase, agent, -1, base.kind, base.place, base.chain,
-                                   text, what, (pfn,)))
+        base = self._event
+        self.records.append(Record(len(self.records), self.phase, agent, base.cpu, base.irq, base.kind, base.place,
+                                   base.chain, text, what, (pfn,)))

@@ -55,61 +55,65 @@ def describe(recorder: Recorder, record: Record, subject: int | None = None) -> 
 
 
 def life_lines(recorder: Recorder, story: Story) -> list[str]:
-    """The subject's history: one line a step, KASAN's order."""
-    lines = []
-    last: tuple[str, str, str] | None = None
+    """The subject's history: one line a step, in KASAN's order; agents that do the same share a line."""
+    steps: list[tuple[str, list[str], str]] = []
     for record in story.life:
         what = _WORDS.get(record.what)
         if what is None:
             continue
-        where = f"{record.place.function}() {record.place.file}" if record.place.file else ""
-        if record.what in ("cached", "flushed", "used"):
-            where = record.text
-        entry = (what, record.actor, where)
-        if entry == last:
-            continue
-        last = entry
-        phase = "" if record.phase == "run" else f" ({record.phase})"
-        head = f"  {what:<14}{record.actor + phase:<18}"
-        lines += textwrap.wrap(where, WIDTH, initial_indent=head, subsequent_indent=" " * 32) or [head.rstrip()]
+        hardware = record.what in ("cached", "flushed", "used")
+        actor = record.actor if hardware else _column(record)
+        if record.phase != "run":
+            actor += f" ({record.phase})"
+        where = f"{record.place.function}() {record.place.file}"
+        if hardware:
+            where = record.text if record.what != "flushed" else f"by {where}"
+        if steps and steps[-1][0] == what and steps[-1][2] == where:
+            if actor not in steps[-1][1]:
+                steps[-1][1].append(actor)
+        else:
+            steps.append((what, [actor], where))
+    lines = []
+    for what, actors, where in steps:
+        who = ", ".join(actors)
+        lines += textwrap.wrap(f"{who}: {where}", WIDTH, initial_indent=f"  {what:<14}", subsequent_indent=" " * 18)
     return lines
 
 
-def _columns(records: Iterable[Record]) -> list[str]:
-    seen: list[str] = []
-    for record in records:
-        if record.actor not in seen:
-            seen.append(record.actor)
-    return seen
+def _column(record: Record) -> str:
+    return f"CPU{record.cpu}" if record.cpu >= 0 else record.actor
 
 
 def diagram(recorder: Recorder, story: Story) -> list[str]:
-    """The interleaving, one column an actor, under 75 columns wide."""
+    """The interleaving, one column a CPU, under 75 columns wide."""
     scene = _fold(story.scene)
-    actors = _columns(scene)
-    if not actors:
+    columns = sorted({_column(record) for record in scene}) if scene else []
+    if not columns:
         return []
-    width = max(14, (WIDTH - 3 * (len(actors) - 1)) // len(actors))
+    width = max(14, (WIDTH - 3 * (len(columns) - 1)) // len(columns))
     rows: list[list[str]] = []
-    current: dict[str, str] = {}
+    current: dict[str, tuple[str, str]] = {}
     for record in scene:
-        column = actors.index(record.actor)
+        name = _column(record)
+        column = columns.index(name)
+        function = f"{record.place.function}()" if record.place.file else ""
         cells = []
-        function = record.place.function + "()" if record.place.file else ""
-        if function and current.get(record.actor) != function:
-            cells.append(function)
-            current[record.actor] = function
+        if (record.actor, function) != current.get(name):
+            current[name] = (record.actor, function)
+            head = f"<{record.actor}> " if record.irq or not name.startswith(record.actor.upper()) else ""
+            cells.append(f"{head}{function}".strip())
         text = describe(recorder, record)
         if record.violations:
-            text += "   <-- " + record.violations[0].slug if len(actors) == 1 else "  <--"
-        cells.append("  " + text if function else text)
+            text += "  <--"
+        cells.append(f"  {text}")
         for cell in cells:
-            for piece in textwrap.wrap(cell, width, subsequent_indent="    ", drop_whitespace=False) or [""]:
-                row = [""] * len(actors)
+            indent = " " * (len(cell) - len(cell.lstrip()) + 2)
+            for piece in textwrap.wrap(cell.strip(), width, initial_indent=indent[2:], subsequent_indent=indent):
+                row = [""] * len(columns)
                 row[column] = piece
                 rows.append(row)
-    lines = [" | ".join(f"{actor[:width]:<{width}}" for actor in actors).rstrip(),
-             "-+-".join("-" * width for _ in actors)]
+    lines = [" | ".join(f"{name[:width]:<{width}}" for name in columns).rstrip(),
+             "-+-".join("-" * width for _ in columns)]
     lines += [" | ".join(f"{cell:<{width}}" for cell in row).rstrip() for row in rows]
     return lines
 

@@ -11,9 +11,10 @@ The format, one item a line::
     set: ASYNC_KERNEL_PGTABLE_FREE=n
     config: /boot/config-7.2.13
     rule: table-freed-while-cached
-    actors: cpu0 kworker iommu0
+    actors: -1.0 0.0 1.0
     run: 0*17 1*4 0*2 2
 
+``actors`` tells where each actor comes from: the parent's number (-1: the scenario) and the n-th child.
 ``run`` tells who performs the next event, and how often; ``2=1`` is an event of actor 2 whose choice
 came out as 1.  When the run ends, each actor goes on as long as it can.
 """
@@ -23,7 +24,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 __all__ = ["Schedule", "ScheduleError"]
 
@@ -47,7 +47,7 @@ class Schedule:
     :ivar settings: ``X=y`` strings.
     :ivar config: path of the ``.config``, or None.
     :ivar rule: slug of the rule that it breaks.
-    :ivar actors: names by number.
+    :ivar actors: ``(parent, n-th child)`` by number.
     :ivar script: ``(actor, value)`` per event.
     """
 
@@ -58,7 +58,7 @@ class Schedule:
     settings: tuple[str, ...]
     config: str | None
     rule: str
-    actors: tuple[str, ...]
+    actors: tuple[tuple[int, int], ...]
     script: tuple[tuple[int, int], ...]
 
     def format(self) -> str:
@@ -70,7 +70,7 @@ class Schedule:
         if self.config is not None:
             lines.append(f"config: {self.config}")
         lines.append(f"rule: {self.rule}")
-        lines.append("actors: " + " ".join(quote(name, safe="()+") for name in self.actors))
+        lines.append("actors: " + " ".join(f"{parent}.{child}" for parent, child in self.actors))
         return "\n".join([*lines, *_wrap(_runs(self.script))]) + "\n"
 
     @classmethod
@@ -108,11 +108,21 @@ class Schedule:
         for name in ("scenario", "scenario-hash", "kernel", "rule", "actors", "run"):
             if name not in fields:
                 raise ScheduleError(f"{origin}: the field {name!r} is missing; the file was cut off or edited")
-        actors = tuple(unquote(name) for name in fields["actors"][0].split(" "))
+        actors = _actors(fields["actors"][0], origin)
         script = _script(" ".join(fields["run"]), len(actors), origin)
         return cls(fields["scenario"][0], fields["scenario-hash"][0], fields["kernel"][0],
                    tuple(fields.get("overlay", ())), tuple(fields.get("set", ())),
                    fields.get("config", [None])[0], fields["rule"][0], actors, script)  # type: ignore[list-item]
+
+
+def _actors(text: str, origin: str) -> tuple[tuple[int, int], ...]:
+    actors: list[tuple[int, int]] = []
+    for item in text.split():
+        match = re.match(r"^(-1|\d{1,6})\.(\d{1,6})$", item)
+        if match is None or int(match[1]) >= len(actors) or (int(match[1]), int(match[2])) in actors:
+            raise ScheduleError(f"{origin}: actors: {item[:40]!r} is not PARENT.CHILD of an actor named before it")
+        actors.append((int(match[1]), int(match[2])))
+    return tuple(actors)
 
 
 def _runs(script: tuple[tuple[int, int], ...]) -> list[str]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kmm_ext.explorer import Core
+from kmm_ext.explorer import Core, Nondeterminism
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Found", "Progress", "Result", "explore", "run_script"]
 
@@ -30,13 +30,13 @@ class Found:
     :ivar index: number of the event that broke the rule; the length of the execution for one that was
         found at its end.
     :ivar script: the choices of that execution, for :func:`run_script`.
-    :ivar actors: names of the actors by number.
+    :ivar actors: where the actors of the script come from, by number: parent and n-th child.
     """
 
     payload: Any
     index: int
     script: tuple[tuple[int, int], ...]
-    actors: tuple[str, ...]
+    actors: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,33 +128,34 @@ def _keep_shortest(core: Core, payloads: list[tuple[int, Any]], found: dict[obje
     for index, payload in payloads:
         name = key(payload)
         if name not in found or index < found[name].index:
-            found[name] = Found(payload, index, tuple(core.schedule()), tuple(core.actor_names()))
+            found[name] = Found(payload, index, tuple(core.schedule()), tuple(core.actor_keys()))
 
 
 def _recheck(core: Core, program: Callable[[Core], None], reset: Callable[[], None]) -> None:
     """Run the last schedule again in a core of its own and compare every event."""
     expected = core.trace()
     again = Core("replay")
+    again.adopt(core.actor_keys())
     again.follow(core.schedule())
     reset()
     again.execute(program)
     found = again.trace()
     for index, (before, now) in enumerate(zip(expected, found, strict=False)):
         if before[1:] != now[1:]:
-            from kmm_ext.explorer import Nondeterminism
             raise Nondeterminism(index, str(before[1:]), str(now[1:]))
 
 
-def run_script(program: Callable[[Core], None], script: tuple[tuple[int, int], ...] | list[tuple[int, int]],
-               actors: tuple[str, ...] | None = None) -> tuple[Core, str]:
+def run_script(program: Callable[[Core], None], script: Sequence[tuple[int, int]],
+               actors: Sequence[tuple[int, int]]) -> tuple[Core, str]:
     """Run one schedule; afterwards each actor goes on as long as it can.
 
     :param script: the choices.
-    :param actors: names by number, to make sure that the numbers mean the same actors.
+    :param actors: what the numbers in it mean (:attr:`Found.actors`).
     :return: the core, for its trace and violations, and the status.
     :raises kmm_ext.explorer.Nondeterminism: a choice is impossible here.
     """
     core = Core("replay")
+    core.adopt(actors)
     core.follow(script)
     status = core.execute(program)
     return core, status

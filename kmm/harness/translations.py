@@ -12,6 +12,7 @@ table, do not commute; freeing a frame does not commute with an invalidation tha
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kmm.harness.places import place
@@ -21,6 +22,7 @@ from kmm_ext.memory import FrameState
 
 if TYPE_CHECKING:
     from kmm.harness.machine import Machine
+    from kmm.harness.recorder import Recorder
     from kmm_ext.holds import Effects, Hold
 
 __all__ = ["LEVELS", "Translations", "hold_text"]
@@ -35,6 +37,15 @@ _LARGE = 1 << 7
 LEVELS = {1: "PTE", 2: "PMD", 3: "PUD", 4: "P4D", 5: "PGD"}
 #: The kernel's name of a table whose entries are of each level.
 TABLES = {1: "PTE table", 2: "PMD table", 3: "PUD table", 4: "P4D table", 5: "PGD"}
+
+
+_IOMMU_CONTEXT = re.compile(r"^(.+)/did(\d+)/pasid(\d+)$")
+
+
+def agent(context: str) -> str:
+    """A context's name for people: ``dmar0 PASID 1``, ``CPU0 PCID 1``."""
+    match = _IOMMU_CONTEXT.match(context)
+    return f"{match[1]} PASID {match[3]}" if match else context
 
 
 def hold_text(hold: Hold) -> str:
@@ -55,6 +66,7 @@ class Translations:
         self.cr4 = [CR4_PGE] * cpus
         self._agents = [self.holds.agent(f"CPU{cpu}") for cpu in range(cpus)]
         self._contexts: dict[tuple[int, int], int] = {}
+        self._told: dict[int, list[str]] = {}
         self._base: tuple[list[int], list[int], dict[tuple[int, int], int]] = ([], [], {})
 
     # --- the CPUs' instructions -----------------------------------------------------------------------
@@ -128,7 +140,7 @@ class Translations:
         if machine.recorder is not None:
             for pfn in effects.added:
                 for hold in self.holds.holders(pfn, leaves=False):
-                    machine.recorder.cached(hold.context, pfn, hold_text(hold))
+                    machine.recorder.cached(agent(hold.context), pfn, hold_text(hold))
 
     def after_invalidation(self) -> None:
         """Translations were dropped within the current event."""
@@ -138,13 +150,27 @@ class Translations:
             machine.scheduler.read(machine.locations.named("entries", pfn))
         for pfn in effects.dropped:
             machine.scheduler.write(machine.locations.named("held", pfn))
-            if machine.recorder is not None:
-                machine.recorder.dropped(machine.context.name, pfn, "entry")
+        if machine.recorder is not None:
+            self._tell_dropped(machine.recorder)
         if effects.added:
             self._added(effects)
 
+    def _tell_dropped(self, recorder: Recorder) -> None:
+        """Record who no longer holds a table that was unlinked."""
+        for pfn in self.machine.memory_port.unlinked:
+            now = self._agents_holding(pfn)
+            for name in self._told.get(pfn, ()):
+                if name not in now:
+                    recorder.dropped(name, pfn, "entry")
+            self._told[pfn] = now
+
+    def note_unlinked(self, pfn: int) -> None:
+        """A table was unlinked; remember who may still hold the entry (only while recording)."""
+        if self.machine.recorder is not None:
+            self._told[pfn] = self._agents_holding(pfn)
+
     def _agents_holding(self, pfn: int) -> list[str]:
-        return list(dict.fromkeys(hold.context for hold in self.holds.holders(pfn, leaves=False)))
+        return list(dict.fromkeys(agent(hold.context) for hold in self.holds.holders(pfn, leaves=False)))
 
     def before_free(self, pfn: int) -> None:
         """Check that no agent can still walk *pfn* as a table; it is freed by the current event."""
@@ -154,7 +180,7 @@ class Translations:
         if not holds:
             return
         live = [hold for hold in holds if self._linked(hold)]
-        agents = list(dict.fromkeys(hold.context for hold in (live or holds)))
+        agents = list(dict.fromkeys(agent(hold.context) for hold in (live or holds)))
         level = TABLES.get(holds[0].level, "table")
         who = " and ".join(agents)
         if live:
