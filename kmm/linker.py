@@ -46,6 +46,7 @@ from kmm.overlay import Overlay, OverlayError, OverlayFile
 from kmm.tree import AUTOCONF, LINUX, TREE, is_linux, locate, module_name
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Kernel", "LinkError", "ScenarioSource", "build"]
@@ -130,7 +131,7 @@ class _Unit:
 
             tree = ast.parse(self.path.read_bytes(), str(self.path))
             cut = len(tree.body)
-            while cut and isinstance(tree.body[cut - 1], (ast.Import, ast.ImportFrom)):
+            while cut and _only_imports(tree.body[cut - 1]):
                 cut -= 1
             futures = [node for node in tree.body
                        if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
@@ -139,6 +140,14 @@ class _Unit:
             self.halves = (compile(tree, str(self.path), "exec", dont_inherit=True),
                            compile(tail, str(self.path), "exec", dont_inherit=True))
         return self.halves
+
+
+def _only_imports(node: ast.stmt) -> bool:
+    import ast
+
+    if isinstance(node, ast.If):
+        return all(map(_only_imports, [*node.body, *node.orelse]))
+    return isinstance(node, (ast.Import, ast.ImportFrom))
 
 
 _units: dict[str, _Unit] = {}
@@ -507,6 +516,7 @@ class Kernel:
         body, tail = unit.split()
         space = vars(module)
         _run(body, space)
+        given: set[str] = set()
         for patch, code in zip(patches, codes, strict=True):
             before = dict(space)
             filename = space["__file__"]
@@ -516,11 +526,14 @@ class Kernel:
             changed = {key: (old, space[key]) for key, old in before.items()
                        if key in space and space[key] is not old and key[:2] != "__"}
             bound = {key for key in space if key not in before or key in changed}
+            given |= bound
             early = dict.fromkeys(self._early.get(module.__name__, ()))
             _Repair(module.__name__, patch.path, changed).run(
                 [(space, bound), *((vars(self._modules[name]), set()) for name in early
                                    if name in self._modules)])
+        kept = {key: space[key] for key in given}
         _run(tail, space)
+        space.update(kept)
 
     # -- imports
 

@@ -304,6 +304,14 @@ def test_overlay_is_seen_by_modules_that_it_imports_itself(tree: Tree) -> None:
     assert kernel.symbol("gather_size")() == 18
 
 
+def test_overlay_wins_over_what_the_base_imports_last(tree: Tree) -> None:
+    fix = tree.overlay("include/asm-generic/tlb.h", """
+        def gather_size():
+            return 1
+        """)
+    assert tree.build(fix).symbol("tlb_size").__globals__["gather_size"]() == 1
+
+
 def test_overlay_replaces_functions_in_static_tables(tree: Tree) -> None:
     fix = tree.overlay("mm/mmu_gather.c", """
         _before = work
