@@ -220,6 +220,11 @@ def _in_kernel(name: str) -> bool:
     return is_linux(name) or name in ("kmm.c", "kmm.hooks")
 
 
+def _is_dunder(name: str) -> bool:
+    """Whether a name is Python's; the kernel's own begin with two underscores but do not end so."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -289,7 +294,7 @@ class Kernel:
         self._root.__path__ = [str(tree)]
         self.hooks = ModuleType("kmm.hooks", _hooks.__doc__)
         vars(self.hooks).update((key, value) for key, value in vars(_hooks).items()
-                                if not key.startswith("__") or key in ("__all__", "__file__"))
+                                if not _is_dunder(key) or key in ("__all__", "__file__"))
         vars(self._root)["hooks"] = self.hooks
 
     def _private_builtins(self, importer: Callable[..., ModuleType]) -> dict[str, Any]:
@@ -524,7 +529,7 @@ class Kernel:
             space["__file__"] = filename
             space["__doc__"] = before.get("__doc__")
             changed = {key: (old, space[key]) for key, old in before.items()
-                       if key in space and space[key] is not old and key[:2] != "__"}
+                       if key in space and space[key] is not old and not _is_dunder(key)}
             bound = {key for key in space if key not in before or key in changed}
             given |= bound
             early = dict.fromkeys(self._early.get(module.__name__, ()))
@@ -671,7 +676,7 @@ class _Repair:
         """Repair the globals of each module but for the names that the overlay itself bound."""
         for space, own in where:
             for key, value in list(space.items()):
-                if key in own or key[:2] == "__":
+                if key in own or _is_dunder(key):
                     continue
                 if id(value) in self.by_id:
                     space[key] = self.by_id[id(value)]

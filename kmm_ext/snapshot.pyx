@@ -120,7 +120,7 @@ cdef class Image:
                 if value is not _EMPTY_CELL:
                     self._push(todo, value, -1, f"{home}.{name}")
             for name, value in space.items():
-                if name not in names and not name.startswith("__"):
+                if name not in names and not (name.startswith("__") and name.endswith("__")):
                     self._push(todo, value, -1, f"{home}.{name}")
             self._walk(todo)
         for name, value in (roots or {}).items():

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every configuration links: no name is imported that the headers of that configuration lack."""
+"""The real tree: every configuration links, every file can be overlaid, static data can be put back."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from types import FunctionType
 
 import pytest
 
-from kmm import kconfig
 from kmm.kconfig import Config
 from kmm.linker import build
+from kmm.overlay import Overlay
+from kmm.tree import LINUX, TREE
 from kmm_ext.snapshot import Image
 
-DEBIAN = Path(kconfig.__file__).parent / "arch" / "x86" / "configs" / "debian_7.2.13.config"
+DEBIAN = TREE / "arch" / "x86" / "configs" / "debian_7.2.13.config"
 
 CHANGES = [
     {},
@@ -54,6 +55,19 @@ def test_kernel_links(changes: dict[str, str]) -> None:
 
 def test_kernel_of_debian_links() -> None:
     build(Config.load(DEBIAN)).link_all()
+
+
+def test_every_file_can_be_overlaid() -> None:
+    """A file laid over itself leaves nobody with a function of the first copy."""
+    for path in sorted(path for top in LINUX for path in (TREE / top).rglob("*.py")):
+        if path.name == "__init__.py" or path.parent.name == "generated":
+            continue
+        kernel = build(overlays=[Overlay.of("itself", {str(path.relative_to(TREE)): path.read_text()})])
+        kernel.link_all()
+        left = [f"{module.__name__}.{name}" for module in kernel.modules.values()
+                for name, value in vars(module).items()
+                if isinstance(value, FunctionType) and value.__code__.co_filename == str(path)]
+        assert left == []
 
 
 def test_kernel_can_be_put_back() -> None:

@@ -83,7 +83,10 @@ def tree(tmp_path: Path) -> Tree:
         def work(x):
             return ("base", x)
 
-        ops = {"work": work}
+        def __inner(x):
+            return ("base", x)
+
+        ops = {"work": work, "inner": __inner}
 
         def gather_size():
             global nr_gathers
@@ -319,6 +322,8 @@ def test_overlay_replaces_functions_in_static_tables(tree: Tree) -> None:
             return ("new", *_before(x))
         """)
     assert tree.build(fix).symbol("gather_run")(1) == ("new", "base", 1)
+    fix = tree.overlay("mm/mmu_gather.c", "def __inner(x):\n    return x\n")
+    assert tree.build(fix).module("mm/mmu_gather.c").ops["inner"](1) == 1
 
 
 def test_overlays_stack_in_order(tree: Tree) -> None:

@@ -148,6 +148,14 @@ def test_restore_undoes_nonlocal() -> None:
     assert step() == 1
 
 
+def test_restore_reaches_statics_with_leading_underscores() -> None:
+    a = node(1)
+    taken, _ = image(__a=a, __builtins__={"x": node(2)})
+    a.value = 2
+    taken.restore()
+    assert (a.value, taken.objects) == (1, 1)
+
+
 def test_restore_survives_cycles_and_shared_objects() -> None:
     a, b = node(1), node(2)
     a.next, b.next = b, a
