@@ -6,39 +6,52 @@ partial order reduction", POPL 2014, algorithm 1), stateless: an execution is a 
 choices and a free extension.  Modes ``sleep`` (sleep sets only) and ``dfs`` (nothing) run on the same
 scheduler and use none of the race code; they are the oracle of the reduced search.
 
+:class:`Core` runs actors and decides who is next; :mod:`kmm_ext.trace` keeps what an execution did,
+:mod:`kmm_ext.tree` what is still to be tried.
+
 **Events.**  An actor's :meth:`Core.step` ends its previous event and blocks until the scheduler lets it
-perform the next one.  What an event touches is told while it runs (:meth:`Core.read`,
-:meth:`Core.write`), so footprints are dynamic; the footprint used for a sleeping actor is the one its
-event had in the sibling branch, which independence keeps valid.
+perform the next one; the first begins when it is started.  What an event touches is told while it runs
+(:meth:`Core.read`, :meth:`Core.write`), so footprints are dynamic; the footprint used for a sleeping
+actor is the one its event had in the sibling branch, which independence keeps valid.
 
-**Happens-before** is one bit row per event: row ``n`` has bit ``i`` iff event ``i`` happens before ``n``.
+**Locks** conflict like writes (exclusive) or reads (shared) of their location.  A CPU's interrupt token
+is such a lock: a handler owns it while it runs, a task while it has interrupts off, and every event of
+an actor of that CPU needs it free or its own.
 
-**Locks.**  Two critical sections cannot be swapped by swapping an unlock with the lock that waited for
-it; the race is *lifted* to the acquisition that the unlock ended, provided nothing else orders the two.
-A CPU's interrupt token is such a lock: a handler owns it while it runs, a task while it has interrupts
-off, and every event of an actor of that CPU needs it free or its own.
+**Waits** (:meth:`Core.step_when`) are enabled while their condition holds, which may be for a moment.
 
-**Waits** (:meth:`Core.step_when`) are enabled when their condition holds; which actors were enabled is
-kept at every node, so whether a reversal is possible is known, not guessed.  An actor that is blocked
-at the end still races with what blocks it.
+**Greenlets** are reused: one that has run an actor to its end runs the next actor.
 """
 
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+
+from kmm_ext.trace cimport NEEDS, READS, WRITES, Event, Trace
+from kmm_ext.tree cimport Tree
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 __all__ = ["ActorError", "Core", "Nondeterminism"]
 
-cdef enum:
-    PENDING_STEP = 0
-    PENDING_ACQUIRE = 1
-    PENDING_WAIT = 2
-    PENDING_START_IRQ = 3
-    PENDING_NONE = 4
+cdef enum Pending:
+    NOTHING
+    STEP
+    ACQUIRE
+    WAIT
+    START_IRQ
 
-cdef int START = 0
+cdef enum Mode:
+    SOURCE
+    SLEEP
+    DFS
+    REPLAY
+    RANDOM
+    PCT
+    POS
+
+cdef tuple _MODES = ("source", "sleep", "dfs", "replay", "random", "pct", "pos")
+cdef int START = 0               # kind of an actor's first event
 
 
 class Nondeterminism(RuntimeError):
@@ -68,47 +81,37 @@ class ActorError(RuntimeError):
         super().__init__(f"{actor}: {type(error).__name__}: {error}")
 
 
-cdef class _Process:
-    cdef int pid
-    cdef object name
-    cdef object function
-    cdef object glet
-    cdef int cpu                 # -1: none
-    cdef bint irq
-    cdef bint started
-    cdef bint ended
-    cdef int pending             # PENDING_*
-    cdef int kind
-    cdef int64_t lock
-    cdef bint shared
-    cdef object condition
-    cdef object locs
-    cdef bint holds              # last value of the condition
-    cdef int64_t seen            # versions of locs when it was evaluated
-    cdef int last                # its last event, -1: none
-    cdef int spawned_by          # event that created it, -1: the program
-    cdef int children
+cdef struct Actor:
+    Pending pending
+    int kind
+    int lock                     # the place it wants
+    bint shared
+    int waits                    # the places it waits for, in the pool
+    int wait_count
+    bint holds                   # last value of the condition
+    int64_t seen                 # versions of those places when it was evaluated
+    int token                    # place of its CPU's token, -1: none
+    bint irq
+    bint started
+    int last                     # its last event, -1: none
+    int creator                  # event that created it, -1: the program
+    int children
+    uint64_t priority
 
 
-cdef class _Node:
-    cdef int pid
-    cdef int value
-    cdef int values
-    cdef object enabled          # frozenset of pids
-    cdef set backtrack
-    cdef set done
-    cdef dict sleep              # pid -> (reads, writes)
+def _host(list first):
+    """What a greenlet runs: actors, one after the other.
 
+    While it is idle it holds no reference to its core, nor to itself: either would keep both for ever.
 
-cdef class _Event:
-    cdef int pid
-    cdef int kind
-    cdef int prev                # program-order predecessor or spawn event, -1
-    cdef set reads
-    cdef set writes
-    cdef list needs              # locs of locks that it could not run without
-    cdef dict released           # loc -> index of the event that acquired it
-    cdef int value
+    :param first: the core, to be taken out.
+    """
+    cdef Core core = first.pop()
+    while True:
+        core._run()
+        hub = core.hub
+        core = None
+        core = hub.switch()
 
 
 cdef class Core:
@@ -121,120 +124,95 @@ cdef class Core:
     """
 
     cdef readonly str mode
-    cdef readonly int current
+    cdef readonly int current    # the actor that runs
     cdef public bint verify
     cdef readonly list violations
     cdef readonly str status
     cdef readonly list blocked_on
     cdef readonly int last_length
-    cdef dict keys               # structural key -> pid
-    cdef list names
-    cdef list nodes
-    cdef list events             # _Event, index = node index
-    cdef list processes          # by pid, of this execution (None: not alive)
-    cdef list alive
-    cdef dict last_write         # loc -> event
-    cdef dict last_reads         # loc -> {pid: event}
-    cdef dict versions           # loc -> writes so far
-    cdef dict locks              # loc -> list of (pid, acquire event, shared)
-    cdef _Event event            # the current event
-    cdef int index               # its number
+    cdef Mode _mode
+    cdef Trace past
+    cdef Tree tree
+    cdef int index               # number of the current event
     cdef int fresh               # events below this number are replayed
+    cdef bint open               # an event is going on
+    cdef bint recording          # and its touches are wanted
     cdef bint dead
-    cdef object hub
     cdef object failure
-    cdef uint64_t *rows
-    cdef int words
+
+    cdef list names              # by actor, as are the following
+    cdef list functions
+    cdef list conditions
+    cdef list hosts
+    cdef list family             # by parent + 1: numbers of its children
+    cdef Actor *actors
     cdef int capacity
-    cdef uint64_t *scratch
+    cdef int *alive              # in the order of their creation
+    cdef int alive_count
+    cdef int program_children
+    cdef int *enabled
+    cdef int enabled_count
+    cdef int *waits
+    cdef int waits_count
+    cdef int waits_capacity
+
+    cdef object hub
+    cdef list idle
+    cdef int starting            # whom a greenlet that is switched to has to run
+    cdef int following           # whom the hub has to resume, -1: none
+
     cdef uint64_t rng
     cdef list script             # replay: [(pid, value)]
     cdef int pct_depth
-    cdef dict priorities
     cdef set change_points
     cdef int low
     cdef int length_estimate
+    cdef dict habits             # pos: (actor, number of its event) to what that touched last time
 
     def __cinit__(self, str mode="source", *, seed=1, int depth=4, bint verify=False):
-        if mode not in ("source", "sleep", "dfs", "replay", "random", "pct", "pos"):
+        if mode not in _MODES:
             raise ValueError(f"no search mode {mode!r}")
         self.mode = mode
+        self._mode = <Mode> <int> _MODES.index(mode)
         self.verify = verify
-        self.keys = {}
+        self.past = Trace()
+        self.tree = Tree(self.past, self._mode != DFS, self._mode == SOURCE)
         self.names = []
-        self.nodes = []
-        self.events = []
-        self.fresh = 0
-        self.words = 4
-        self.capacity = 256
-        self.rows = <uint64_t *> malloc(self.capacity * self.words * sizeof(uint64_t))
-        self.scratch = <uint64_t *> malloc(4 * self.words * sizeof(uint64_t))
-        if not self.rows or not self.scratch:
-            raise MemoryError
-        self.rng = (<uint64_t> (seed & 0xffffffffffffffff)) * 0x9e3779b97f4a7c15 + 1
+        self.functions = []
+        self.conditions = []
+        self.hosts = []
+        self.family = [[]]
+        self.idle = []
+        self.rng = (<uint64_t> (seed & 0xffffffffffffffff)) * <uint64_t> 0x9e3779b97f4a7c15 + 1
+        if not self.rng:
+            self.rng = 1
         self.script = []
         self.pct_depth = depth
         self.length_estimate = 64
-        self.violations = []
+        self.habits = {}
         self.status = "new"
-        self.blocked_on = []
-        self.processes = []
-        self.alive = []
         self._clear()
 
     def __dealloc__(self):
-        free(self.rows)
-        free(self.scratch)
+        free(self.actors)
+        free(self.alive)
+        free(self.enabled)
+        free(self.waits)
 
-    cdef void _clear(self):
-        self.processes = [None] * len(self.names)
-        self.alive = []
-        self.last_write = {}
-        self.last_reads = {}
-        self.versions = {}
-        self.locks = {}
+    cdef int _clear(self) except -1:
+        self.past.clear()
         self.violations = []
-        self.event = None
+        self.blocked_on = []
         self.index = -1
         self.current = -1
+        self.open = False
+        self.recording = False
         self.dead = False
         self.failure = None
-        self.blocked_on = []
-
-    # --- rows -----------------------------------------------------------------------------------
-
-    cdef uint64_t *row(self, int n):
-        return self.rows + <int64_t> n * self.words
-
-    cdef int reserve(self, int n) except -1:
-        """Room for event *n*; widening the rows lays them out anew."""
-        cdef int words = self.words, capacity = self.capacity, i
-        cdef uint64_t *grown
-        if n < capacity:
-            return 0
-        while n >= capacity:
-            capacity *= 2
-        while capacity > words * 64:
-            words *= 2
-        grown = <uint64_t *> malloc(<size_t> capacity * words * sizeof(uint64_t))
-        if not grown:
-            raise MemoryError
-        memset(grown, 0, <size_t> capacity * words * sizeof(uint64_t))
-        for i in range(min(n, self.capacity)):
-            memcpy(grown + <int64_t> i * words, self.rows + <int64_t> i * self.words, self.words * sizeof(uint64_t))
-        free(self.rows)
-        self.rows = grown
-        self.words = words
-        self.capacity = capacity
-        grown = <uint64_t *> realloc(self.scratch, 4 * words * sizeof(uint64_t))
-        if not grown:
-            raise MemoryError
-        self.scratch = grown
+        self.alive_count = 0
+        self.program_children = 0
+        self.waits_count = 0
         return 0
-
-    cdef bint before(self, int i, int n):
-        """Whether event *i* happens before event *n*."""
-        return i == n or (self.row(n)[i >> 6] >> (i & 63)) & 1
 
     # --- actors ---------------------------------------------------------------------------------
 
@@ -248,172 +226,208 @@ cdef class Core:
     def spawn_irq(self, function, name, int cpu):
         """Create an interrupt handler of *cpu*: it starts when the CPU's token is free and owns the
         token until it ends."""
-        return self._spawn(function, name, cpu, True)
+        return self._spawn(function, name, self.past.place(-1 - cpu), True)
 
-    cdef int _spawn(self, object function, object name, int cpu, bint irq) except -1:
-        cdef _Process parent = None
-        cdef _Process child = _Process()
-        if self.current >= 0 and not self.dead:
-            parent = self.processes[self.current]
-            key = (self.current, parent.children)
-            parent.children += 1
+    cdef int _spawn(self, object function, object name, int token, bint irq) except -1:
+        cdef Actor *actor
+        cdef list siblings
+        cdef int pid, nth
+        cdef int parent = self.current if self.open else -1
+        if parent >= 0:
+            nth = self.actors[parent].children
+            self.actors[parent].children += 1
         else:
-            key = (-1, len(self.alive))
-        pid = self.keys.get(key)
-        if pid is None:
-            pid = self.keys[key] = len(self.names)
+            nth = self.program_children
+            self.program_children += 1
+        siblings = self.family[parent + 1]
+        if nth < len(siblings):
+            pid = siblings[nth]
+            self.names[pid] = name
+            self.functions[pid] = function
+        else:
+            pid = self._new_number()
+            siblings.append(pid)
             self.names.append(name)
-            self.processes.append(None)
-        self.names[pid] = name
-        child.pid = pid
-        child.name = name
-        child.function = function
-        child.cpu = cpu
-        child.irq = irq
-        child.pending = PENDING_START_IRQ if irq else PENDING_STEP
-        child.kind = START
-        child.last = -1
-        child.spawned_by = self.index if self.current >= 0 else -1
-        self.processes[pid] = child
-        self.alive.append(child)
+            self.functions.append(function)
+            self.conditions.append(None)
+            self.hosts.append(None)
+            self.family.append([])
+        actor = &self.actors[pid]
+        actor.pending = START_IRQ if irq else STEP
+        actor.kind = START
+        actor.token = token
+        actor.irq = irq
+        actor.started = False
+        actor.last = -1
+        actor.creator = self.index if parent >= 0 else -1
+        actor.children = 0
+        actor.priority = 0
+        self.alive[self.alive_count] = pid
+        self.alive_count += 1
+        return pid
+
+    cdef int _new_number(self) except -1:
+        cdef int pid = len(self.names), capacity = max(2 * self.capacity, 16)
+        cdef void *grown
+        self.tree.widen(pid + 1)
+        if pid == self.capacity:
+            grown = realloc(self.actors, capacity * sizeof(Actor))
+            if not grown:
+                raise MemoryError
+            self.actors = <Actor *> grown
+            grown = realloc(self.alive, capacity * sizeof(int))
+            if not grown:
+                raise MemoryError
+            self.alive = <int *> grown
+            grown = realloc(self.enabled, capacity * sizeof(int))
+            if not grown:
+                raise MemoryError
+            self.enabled = <int *> grown
+            self.capacity = capacity
         return pid
 
     def bind(self, int pid, int cpu):
         """Actor *pid* runs on *cpu*: each of its events needs that CPU's token free or its own."""
-        (<_Process> self.processes[pid]).cpu = cpu
+        self._check(pid)
+        self.actors[pid].token = self.past.place(-1 - cpu)
+
+    cdef int _check(self, int pid) except -1:
+        if not 0 <= pid < len(self.names):
+            raise IndexError(f"there is no actor {pid}")
+        return 0
 
     # --- what actors call -----------------------------------------------------------------------
 
     def step(self, int kind):
         """Scheduling point: end the previous event; on return, the next one has begun."""
-        cdef _Process me = self._me()
-        me.pending = PENDING_STEP
+        cdef Actor *me = self._me()
+        me.pending = STEP
         me.kind = kind
-        self._yield(me)
+        self._yield()
 
     def step_when(self, int kind, condition, locs):
         """An event that waits: enabled while ``condition()`` holds.
 
-        :param condition: a function of the state, without effects; it may change only by writes to
-            *locs*.
+        :param condition: a function of the state, without effects; what it says may change only by
+            writes to *locs*.
         :param locs: what the event reads.
         """
-        cdef _Process me = self._me()
-        me.pending = PENDING_WAIT
+        cdef Actor *me = self._me()
+        cdef int k, first = self.waits_count, count = 0
+        cdef void *grown
+        for loc in locs:
+            if self.waits_count == self.waits_capacity:
+                grown = realloc(self.waits, (2 * self.waits_capacity + 16) * sizeof(int))
+                if not grown:
+                    raise MemoryError
+                self.waits = <int *> grown
+                self.waits_capacity = 2 * self.waits_capacity + 16
+            self.waits[self.waits_count] = self.past.place(loc)
+            self.waits_count += 1
+            count += 1
+        me.pending = WAIT
         me.kind = kind
-        me.condition = condition
-        me.locs = tuple(locs)
+        me.waits = first
+        me.wait_count = count
         me.seen = -1
-        self._yield(me)
-        self.event.reads.update(me.locs)
+        self.conditions[self.current] = condition
+        self._yield()
+        if self.recording:
+            for k in range(count):
+                self.past.touch(self.waits[first + k], READS)
 
     def acquire(self, int kind, int64_t loc, bint shared=False):
         """An event that takes the lock *loc*; enabled while nobody holds it in a way that excludes."""
-        cdef _Process me = self._me()
-        me.pending = PENDING_ACQUIRE
+        cdef Actor *me = self._me()
+        cdef int place = self.past.place(loc)
+        me.pending = ACQUIRE
         me.kind = kind
-        me.lock = loc
+        me.lock = place
         me.shared = shared
-        self._yield(me)
-        self.event.needs.append(loc)
-        self._take(me, loc, shared)
+        self._yield()
+        self._take(place, shared, NEEDS)
 
     def try_acquire(self, int kind, int64_t loc, bint shared=False):
         """An event that takes the lock if it can.
 
         :return: whether it did.
         """
-        cdef _Process me = self._me()
-        me.pending = PENDING_STEP
+        cdef Actor *me = self._me()
+        cdef int place = self.past.place(loc)
+        me.pending = STEP
         me.kind = kind
-        self._yield(me)
-        if not self._free(loc, shared):
-            self.event.reads.add(loc)
-            return False
-        self._take(me, loc, shared)
-        return True
-
-    cdef void _take(self, _Process me, object loc, bint shared):
-        holders = self.locks.get(loc)
-        if holders is None:
-            holders = self.locks[loc] = []
-        holders.append((me.pid, self.index, shared))
-        if shared:
-            self.event.reads.add(loc)
-        else:
-            self.event.writes.add(loc)
-
-    cdef bint _free(self, object loc, bint shared):
-        holders = self.locks.get(loc)
-        if not holders:
+        self._yield()
+        if self.past.available(place, shared):
+            self._take(place, shared, 0)
             return True
-        if not shared:
-            return False
-        for _, _, mode in holders:
-            if not mode:
-                return False
-        return True
+        if self.recording:
+            # Readers are in the way of a writer, but they do not write: he must, to conflict with them.
+            self.past.touch(place, READS if shared or not self.past.available(place, True) else WRITES)
+        return False
+
+    cdef int _take(self, int place, bint shared, int flags) except -1:
+        self.past.take(place, self.current, self.index, shared)
+        if self.recording:
+            self.past.touch(place, flags | (READS if shared else WRITES))
+        return 0
 
     def release(self, int kind, int64_t loc, bint shared=False):
         """An event that gives a lock back."""
-        cdef _Process me = self._me()
-        me.pending = PENDING_STEP
+        cdef Actor *me = self._me()
+        cdef int place = self.past.place(loc)
+        me.pending = STEP
         me.kind = kind
-        self._yield(me)
-        self._give(me.pid, loc, shared)
+        self._yield()
+        self._give(place, shared)
 
-    cdef void _give(self, int pid, object loc, bint shared):
-        holders = self.locks.get(loc)
-        if holders:
-            for position in range(len(holders) - 1, -1, -1):
-                if holders[position][0] == pid:
-                    if self.event.released is None:
-                        self.event.released = {}
-                    self.event.released[loc] = holders[position][1]
-                    del holders[position]
-                    break
-        if shared:
-            self.event.reads.add(loc)
-        else:
-            self.event.writes.add(loc)
+    cdef int _give(self, int place, bint shared) except -1:
+        cdef int acquired = self.past.give(place, self.current)
+        cdef int touch
+        if self.recording:
+            touch = self.past.touch(place, READS if shared else WRITES)
+            self.past.touches[touch].acquired = acquired
+        return 0
 
     def mask(self, int cpu):
         """Part of the current event: its actor takes the interrupt token of *cpu*."""
-        self._take(<_Process> self.processes[self.current], -1 - cpu, False)
+        if self.open:
+            self._take(self.past.place(-1 - cpu), False, 0)
 
     def unmask(self, int cpu):
         """Part of the current event: the token is free again."""
-        self._give(self.current, -1 - cpu, False)
+        if self.open:
+            self._give(self.past.place(-1 - cpu), False)
 
     def read(self, int64_t loc):
         """The current event reads *loc*."""
-        if self.event is not None:
-            self.event.reads.add(loc)
+        if self.recording:
+            self.past.touch(self.past.place(loc), READS)
 
     def write(self, int64_t loc):
         """The current event writes *loc*."""
-        if self.event is not None:
-            self.event.writes.add(loc)
+        if self.recording:
+            self.past.touch(self.past.place(loc), WRITES)
 
     def choose(self, int kind, int n):
         """An event whose outcome is one of ``range(n)``; the search tries all of them."""
-        cdef _Process me = self._me()
-        cdef _Node node
-        me.pending = PENDING_STEP
+        cdef Actor *me = self._me()
+        cdef int value = 0
+        me.pending = STEP
         me.kind = kind
-        self._yield(me)
-        if self.index < len(self.nodes):
-            node = self.nodes[self.index]
-            node.values = n
-            if node.value >= n:
-                raise Nondeterminism(self.index, f"a choice of more than {node.value}", f"a choice of {n}")
-            self.event.value = node.value
-            return node.value
-        if self.index < len(self.script):
-            self.event.value = self.script[self.index][1]
-        elif self.mode in ("random", "pct", "pos"):
-            self.event.value = self._random() % n
-        return self.event.value
+        self._yield()
+        if self._mode <= DFS:
+            self.tree.nodes[self.index].values = n
+            value = self.tree.nodes[self.index].value
+            if value < 0:
+                value = self.tree.nodes[self.index].value = self.tree.awake(self.index, -1)
+        elif self.index < len(self.script):
+            value = self.script[self.index][1]
+        elif self._mode != REPLAY:
+            value = self._random() % <uint64_t> n
+        if not 0 <= value < n:
+            self._fail(Nondeterminism(self.index, f"a choice of more than {value}", f"a choice of {n}"))
+        self.past.now.value = value
+        return value
 
     def violation(self, payload):
         """The current event broke a rule; the execution goes on."""
@@ -423,413 +437,285 @@ cdef class Core:
         """End the running actor here."""
         raise GreenletExit
 
-    cdef _Process _me(self):
-        if self.dead:
+    cdef Actor *_me(self) except NULL:
+        if self.dead or self.current < 0:
             raise GreenletExit
-        return <_Process> self.processes[self.current]
+        return &self.actors[self.current]
 
     # --- scheduling -------------------------------------------------------------------------------
 
-    cdef int _yield(self, _Process me) except -1:
-        """Find who performs the next event; come back when that is *me*."""
-        cdef _Process chosen
-        self._finish_event()
-        chosen = self._choose()
-        if chosen is not me:
-            if chosen is None:
-                self.hub.switch()
-            else:
-                self._switch(chosen)
-            if self.dead:
-                raise GreenletExit
-        self._begin(me)
-        return 0
-
-    cdef int _switch(self, _Process chosen) except -1:
-        if chosen.glet is None:
-            chosen.glet = greenlet(self._body, self.hub)
-            chosen.glet.switch(chosen)
-        else:
-            chosen.glet.switch()
-        return 0
-
-    def _body(self, _Process me):
-        cdef _Process chosen
+    cdef int _yield(self) except -1:
+        """Find who performs the next event; come back when that is the actor that runs now."""
+        cdef int me = self.current, chosen
         try:
-            self._begin(me)
-            if me.irq:
-                self.event.needs.append(-1 - me.cpu)
-                self._take(me, -1 - me.cpu, False)
-            me.function()
-        except GreenletExit:
-            if self.dead:
-                return
-        except BaseException as error:  # noqa: BLE001 - handed to the driver
-            self.failure = ActorError(me.name, error, self.schedule())
-            self.failure.__cause__ = error
-            return                      # to the hub, the parent
-        me.ended = True
-        me.pending = PENDING_NONE
-        self._drop_locks(me)
-        self._finish_event()
-        self.alive.remove(me)
-        chosen = self._choose()
-        if chosen is not None:
-            # The hub resumes whoever is chosen, so that this greenlet can die.
-            self.current = -2 - chosen.pid
-
-    cdef void _drop_locks(self, _Process me):
-        if me.cpu >= 0:
-            holders = self.locks.get(-1 - me.cpu)
-            if holders and holders[0][0] == me.pid:
-                self._give(me.pid, -1 - me.cpu, False)
-
-    cdef int _begin(self, _Process me) except -1:
-        """*me* performs its next event from here."""
-        cdef _Event event = _Event()
-        cdef _Node node
-        self.current = me.pid
-        self.index += 1
-        event.pid = me.pid
-        event.kind = me.kind
-        event.prev = me.last if me.last >= 0 else me.spawned_by
-        event.reads = set()
-        event.writes = set()
-        event.needs = []
-        event.value = 0
-        me.started = True
-        me.pending = PENDING_NONE
-        if me.cpu >= 0 and not me.irq:
-            event.reads.add(-1 - me.cpu)
-            event.needs.append(-1 - me.cpu)
-        me.last = self.index
-        self.event = event
-        return 0
-
-    cdef int _enabled(self, _Process p) except -1:
-        cdef int64_t now
-        if p.pending == PENDING_NONE:
-            return False
-        if p.cpu >= 0:
-            holders = self.locks.get(-1 - p.cpu)
-            if holders and (<object> holders[0])[0] != p.pid:
-                return False
-        if p.pending == PENDING_ACQUIRE:
-            return self._free(p.lock, p.shared)
-        if p.pending == PENDING_WAIT:
-            now = 0
-            for loc in p.locs:
-                now += <int64_t> self.versions.get(loc, 0)
-            if now != p.seen:
-                p.seen = now
-                p.holds = bool(p.condition())
-            return p.holds
-        return True
-
-    cdef _Process _choose(self):
-        """The next actor, and the node that this choice is; None ends the execution."""
-        cdef int n = self.index + 1
-        cdef _Node node, parent
-        cdef _Process p, chosen = None
-        cdef list enabled = [p for p in self.alive if self._enabled(p)]
-        if n < len(self.nodes):
-            node = self.nodes[n]
-            p = self.processes[node.pid] if node.pid < len(self.processes) else None
-            if p is None or p not in enabled:
-                self.failure = Nondeterminism(n, f"{self.names[node.pid]} can run", "it cannot")
-                self.status = "failed"
-                return None
-            return p
-        if not enabled:
-            self._ended_by_itself()
-            return None
-        if self.mode in ("replay", "random", "pct", "pos"):
-            return self._choose_without_tree(n, enabled)
-        node = _Node()
-        node.enabled = frozenset([(<_Process> p).pid for p in enabled])
-        node.values = 1
-        node.sleep = self._inherited_sleep(n)
-        for p in enabled:
-            if p.pid not in node.sleep and (chosen is None or p.pid == self.current):
-                chosen = p
-        if chosen is None:
-            self.status = "blocked"
-            return None
-        node.pid = chosen.pid
-        node.done = {chosen.pid}
-        if self.mode == "source":
-            node.backtrack = {chosen.pid}
+            self._finish()
+            chosen = self._choose()
+        except Exception as error:
+            self.failure = error
+            chosen = -1
+        if chosen == me:
+            return self._begin(me)
+        if chosen < 0:
+            self.hub.switch()
         else:
-            node.backtrack = set(node.enabled)
-        self.nodes.append(node)
-        return chosen
+            self._resume(chosen)
+        if self.dead:
+            raise GreenletExit
+        return self._begin(me)
 
-    cdef dict _inherited_sleep(self, int n):
-        cdef dict sleep = {}
-        cdef _Node parent
-        cdef _Event event
-        if n and self.mode != "dfs":
-            parent = self.nodes[n - 1]
-            event = self.events[n - 1]
-            for pid, (reads, writes) in parent.sleep.items():
-                if pid != event.pid and writes.isdisjoint(event.writes) and writes.isdisjoint(event.reads) \
-                        and reads.isdisjoint(event.writes):
-                    sleep[pid] = (reads, writes)
-        return sleep
+    cdef int _fail(self, object error) except -1:
+        """The execution cannot go on; the actor that runs ends here."""
+        self.failure = error
+        self.hub.switch()
+        raise GreenletExit
 
-    cdef void _ended_by_itself(self):
-        cdef _Process p
-        if not self.alive:
-            self.status = "done"
-            return
-        self.status = "deadlock"
-        for p in self.alive:
-            self.blocked_on.append((p.pid, p.name, p.kind, p.lock if p.pending == PENDING_ACQUIRE else -1))
-        if self.mode == "source":
-            for p in self.alive:
-                self._race_of_pending(p)
-
-    # --- the end of an event ------------------------------------------------------------------------
-
-    cdef int _finish_event(self) except -1:
-        cdef _Event event = self.event, recorded
-        cdef int n = self.index
-        if event is None:
+    cdef int _resume(self, int pid) except -1:
+        """Switch to actor *pid*; return when somebody switches back."""
+        if self.actors[pid].started:
+            self.hosts[pid].switch()
             return 0
-        self.event = None
-        event.reads -= event.writes
-        if n < self.fresh:
-            recorded = self.events[n]
-            if event.pid != recorded.pid or event.kind != recorded.kind or (
-                    self.verify and (event.reads != recorded.reads or event.writes != recorded.writes)):
-                raise Nondeterminism(n, self._describe(recorded), self._describe(event))
+        self.actors[pid].started = True
+        self.starting = pid
+        if self.idle:
+            self.hosts[pid] = self.idle.pop()
+            self.hosts[pid].switch(self)
         else:
-            del self.events[n:]
-            self.events.append(event)
-            self.reserve(n)
-            self._order(n, event)
-        for loc in event.writes:
-            self.last_write[loc] = n
-            self.last_reads.pop(loc, None)
-            self.versions[loc] = self.versions.get(loc, 0) + 1
-        for loc in event.reads:
-            readers = self.last_reads.get(loc)
-            if readers is None:
-                self.last_reads[loc] = {event.pid: n}
-            else:
-                readers[event.pid] = n
+            self.hosts[pid] = greenlet(_host, self.hub)
+            self.hosts[pid].switch([self])
         return 0
 
-    def _describe(self, _Event event):
-        return (f"{self.names[event.pid]} kind {event.kind} reads {sorted(event.reads)} "
-                f"writes {sorted(event.writes)}")
-
-    cdef list _conflicts(self, _Event event):
-        """The latest events of other actors that touch what *event* touches, ascending."""
-        cdef set found = set()
-        for loc in event.writes:
-            other = self.last_write.get(loc)
-            if other is not None:
-                found.add(other)
-            readers = self.last_reads.get(loc)
-            if readers is not None:
-                found.update(readers.values())
-        for loc in event.reads:
-            other = self.last_write.get(loc)
-            if other is not None:
-                found.add(other)
-        return sorted([i for i in found if (<_Event> self.events[i]).pid != event.pid])
-
-    cdef int _order(self, int n, _Event event) except -1:
-        """Fill row *n*, and reverse the races that end in event *n*."""
-        cdef uint64_t *mine = self.row(n)
-        cdef uint64_t *other
-        cdef int word, i
-        cdef list found = self._conflicts(event)
-        memset(mine, 0, self.words * sizeof(uint64_t))
-        if event.prev >= 0:
-            memcpy(mine, self.row(event.prev), self.words * sizeof(uint64_t))
-            mine[event.prev >> 6] |= <uint64_t> 1 << (event.prev & 63)
-        if self.mode == "source" and found:
-            self._races(n, event, found)
-        for i in found:
-            other = self.row(i)
-            for word in range(self.words):
-                mine[word] |= other[word]
-            mine[i >> 6] |= <uint64_t> 1 << (i & 63)
-        return 0
-
-    cdef bint _known(self, int i, _Event event):
-        """Whether event *i* happens before *event* by program order or creation alone."""
-        return event.prev >= 0 and self.before(i, event.prev)
-
-    cdef int _races(self, int n, _Event event, list found) except -1:
-        cdef int i, k, j
-        cdef bint immediate
-        cdef list immediate_ones = []
-        cdef list lifted = []
-        cdef _Event earlier
-        for i in found:
-            if self._known(i, event):
-                continue
-            immediate = True
-            for k in found:
-                if k > i and self.before(i, k):
-                    immediate = False
-                    break
-            if immediate:
-                immediate_ones.append(i)
-        for i in immediate_ones:
-            earlier = self.events[i]
-            j = i
-            if earlier.released is not None:
-                for loc in event.needs:
-                    if loc in earlier.released:
-                        j = min(j, <int> earlier.released[loc])
-            if j == i:
-                self._reverse(i, [i], n, event, found)
-            else:
-                lifted.append((j, i))
-        for j, i in lifted:
-            if self._known(j, event):
-                continue
-            earlier = self.events[i]
-            immediate = True
-            for k in found:
-                if k != i and self.before(j, k) and not (
-                        (<_Event> self.events[k]).pid == earlier.pid and j <= k <= i):
-                    # Another holder's section may overlap this one; any other order is real.
-                    if not any([k == end for _, end in lifted]):
-                        immediate = False
-                        break
-            if not immediate or any([start < j < end for start, end in lifted]):
-                continue
-            self._reverse(j, [start for start, _ in lifted], n, event, found)
-        return 0
-
-    cdef int _reverse(self, int r, list without, int n, _Event event, list found) except -1:
-        """Make sure that some execution runs *event* before event *r*.
-
-        :param without: events whose successors cannot come along.
-        """
-        cdef _Node node = self.nodes[r]
-        cdef uint64_t *kept = self.scratch
-        cdef uint64_t *base = self.scratch + self.words
-        cdef uint64_t *other
-        cdef int k, word, x
-        cdef bint clash
-        cdef set initials = set()
-        memset(kept, 0, self.words * sizeof(uint64_t))
-        for k in range(r + 1, n):
-            clash = False
-            for x in without:
-                if x <= k and self.before(x, k):
-                    clash = True
-                    break
-            if clash:
-                continue
-            other = self.row(k)
-            clash = False
-            for word in range(r >> 6, (k >> 6) + 1):
-                if other[word] & kept[word]:
-                    clash = True
-                    break
-            if not clash:
-                initials.add((<_Event> self.events[k]).pid)
-            kept[k >> 6] |= <uint64_t> 1 << (k & 63)
-        memset(base, 0, self.words * sizeof(uint64_t))
-        if event.prev >= 0:
-            other = self.row(event.prev)
-            for word in range(self.words):
-                base[word] = other[word]
-            base[event.prev >> 6] |= <uint64_t> 1 << (event.prev & 63)
-        for k in range(r + 1, n):
-            if (kept[k >> 6] >> (k & 63)) & 1 and self._dependent(<_Event> self.events[k], event):
-                base[k >> 6] |= <uint64_t> 1 << (k & 63)
-        clash = False
-        for word in range(self.words):
-            if base[word] & kept[word]:
-                clash = True
-                break
-        if not clash:
-            initials.add(event.pid)
-        for pid in initials:
-            if pid in node.backtrack or pid in node.sleep:
+    cdef int _run(self) except -1:
+        """Run an actor to its end, and then the next one if that has not started yet."""
+        cdef int me = self.starting, chosen
+        while True:
+            failure = None
+            try:
+                self._begin(me)
+                if self.actors[me].irq:
+                    self._take(self.actors[me].token, False, NEEDS)
+                self.functions[me]()
+            except GreenletExit:
+                pass
+            except Exception as error:
+                failure = ActorError(self.names[me], error, self.schedule())
+                failure.__cause__ = error
+            except BaseException as error:
+                failure = error
+            host = self.hosts[me]
+            self.hosts[me] = None
+            chosen = -1
+            if failure is not None and not self.dead:
+                self.failure = failure
+            elif not self.dead:
+                try:
+                    chosen = self._end(me)
+                except Exception as error:
+                    self.failure = error
+            if chosen < 0 or self.actors[chosen].started:
+                self.following = chosen
+                self.idle.append(host)
                 return 0
-        possible = initials & node.enabled
-        if possible:
-            node.backtrack.add(event.pid if event.pid in possible else min(possible))
+            me = chosen
+            self.actors[me].started = True
+            self.hosts[me] = host
+
+    cdef int _end(self, int me) except -2:
+        """Actor *me* has ended, as part of the current event.
+
+        :return: who is next.
+        """
+        cdef int k = 0
+        cdef int token = self.actors[me].token
+        if token >= 0 and self.past.holder(token) == me:
+            self._give(token, False)
+        self._finish()
+        self.actors[me].pending = NOTHING
+        while self.alive[k] != me:
+            k += 1
+        self.alive_count -= 1
+        memmove(self.alive + k, self.alive + k + 1, (self.alive_count - k) * sizeof(int))
+        return self._choose()
+
+    cdef int _begin(self, int pid) except -1:
+        """Actor *pid* performs its next event from here."""
+        cdef Actor *me = &self.actors[pid]
+        self.current = pid
+        self.index += 1
+        self.open = True
+        me.pending = NOTHING
+        self.recording = self.verify or self.index >= self.fresh
+        if self.recording:
+            self.past.begin(self.index, pid, me.kind, me.last if me.last >= 0 else me.creator,
+                            self.index < self.fresh)
+        me.last = self.index
+        if self.recording and me.token >= 0 and not me.irq and self.past.holder(me.token) != pid:
+            self.past.touch(me.token, READS | NEEDS)
         return 0
 
-    cdef bint _dependent(self, _Event a, _Event b):
-        return not (a.writes.isdisjoint(b.writes) and a.writes.isdisjoint(b.reads)
-                    and a.reads.isdisjoint(b.writes))
+    cdef int _finish(self) except -1:
+        """The current event ends."""
+        cdef int n = self.index
+        if not self.open:
+            return 0
+        self.open = False
+        if n < self.fresh:
+            if self.recording and not self.past.same(n):
+                raise self._differs()
+            self.recording = False
+            self.past.apply(n)
+            return 0
+        self.recording = False
+        self.past.record(n)
+        self.past.reserve(n)
+        self.past.conflicts(&self.past.events[n])
+        if self._mode == SOURCE:
+            self.tree.races(&self.past.events[n], n)
+        self.past.order(n)
+        self.past.apply(n)
+        return 0
 
-    cdef int _race_of_pending(self, _Process p) except -1:
-        """*p* is blocked for good here; it might not be had it come earlier."""
-        cdef _Event event = _Event()
-        cdef int n = self.index + 1
-        event.pid = p.pid
-        event.kind = p.kind
-        event.prev = p.last if p.last >= 0 else p.spawned_by
-        event.reads = set()
-        event.writes = set()
-        event.needs = []
-        if p.cpu >= 0:
-            event.needs.append(-1 - p.cpu)
-            event.reads.add(-1 - p.cpu)
-        if p.pending == PENDING_ACQUIRE:
-            event.needs.append(p.lock)
-            if p.shared:
-                event.reads.add(p.lock)
-            else:
-                event.writes.add(p.lock)
-        elif p.pending == PENDING_WAIT:
-            event.reads.update(p.locs)
-        event.reads -= event.writes
-        found = self._conflicts(event)
-        # What still holds the lock is no race to lift; the acquisition itself is the conflict.
-        self._races(n, event, found)
+    cdef object _differs(self):
+        """The current event is not the one that was recorded."""
+        return Nondeterminism(self.index, self._describe(&self.past.events[self.index]),
+                              self._describe(&self.past.now))
+
+    cdef object _describe(self, Event *event):
+        reads, writes = self._footprint(event)
+        return f"{self.names[event.pid]} kind {event.kind} reads {list(reads)} writes {list(writes)}"
+
+    cdef int _choose(self) except -2:
+        """The next actor, and the node that this choice is; -1 ends the execution."""
+        cdef int n = self.index + 1, k, pid
+        if n < self.fresh or (self._mode <= DFS and n < self.tree.count):
+            pid = self.tree.nodes[n].pid
+            if pid >= len(self.names) or not self._is_alive(pid) or not self._enabled(pid, False):
+                raise Nondeterminism(n, f"{self.names[pid]} can run", "it cannot")
+            if n < self.fresh and self.actors[pid].kind != self.past.events[n].kind:
+                raise Nondeterminism(n, f"{self.names[pid]} kind {self.past.events[n].kind}",
+                                     f"kind {self.actors[pid].kind}")
+            return pid
+        self.enabled_count = 0
+        for k in range(self.alive_count):
+            if self._enabled(self.alive[k], True):
+                self.enabled[self.enabled_count] = self.alive[k]
+                self.enabled_count += 1
+        if not self.enabled_count:
+            self._ended_by_itself()
+            return -1
+        if self._mode > DFS:
+            return self._choose_without_tree(n)
+        k = self.tree.push(self.enabled, self.enabled_count, self.current)
+        if k == self.enabled_count:
+            self.status = "blocked"
+            return -1
+        return self.enabled[k]
+
+    cdef bint _is_alive(self, int pid) noexcept:
+        cdef int k
+        for k in range(self.alive_count):
+            if self.alive[k] == pid:
+                return True
+        return False
+
+    cdef int _enabled(self, int pid, bint look) except -1:
+        """Whether actor *pid* can perform its next event.
+
+        :param look: a condition that does not hold was looked at, which is a read.
+        """
+        cdef Actor *actor = &self.actors[pid]
+        cdef int64_t now = 0
+        cdef int k, holder
+        if actor.pending == NOTHING:
+            return False
+        if actor.token >= 0:
+            holder = self.past.holder(actor.token)
+            if holder >= 0 and holder != pid:
+                return False
+        if actor.pending == ACQUIRE:
+            return self.past.available(actor.lock, actor.shared)
+        if actor.pending != WAIT:
+            return True
+        for k in range(actor.wait_count):
+            now += self.past.at(self.waits[actor.waits + k]).version
+        if now == actor.seen:
+            return actor.holds
+        try:
+            actor.holds = bool(self.conditions[pid]())
+        except Exception as error:
+            raise ActorError(self.names[pid], error, self.schedule()) from error
+        if look:
+            actor.seen = now
+            if not actor.holds and self._mode == SOURCE:
+                self._race_of_pending(pid)
+        return actor.holds
+
+    cdef int _ended_by_itself(self) except -1:
+        cdef Actor *actor
+        cdef int k
+        if not self.alive_count:
+            self.status = "done"
+            return 0
+        self.status = "deadlock"
+        for k in range(self.alive_count):
+            actor = &self.actors[self.alive[k]]
+            self.blocked_on.append((self.alive[k], self.names[self.alive[k]], actor.kind,
+                                    self.past.places[actor.lock].loc if actor.pending == ACQUIRE else -1))
+            if self._mode == SOURCE:
+                self._race_of_pending(self.alive[k])
+        return 0
+
+    cdef int _race_of_pending(self, int pid) except -1:
+        """Actor *pid* cannot go on here; perhaps it could have, had it come earlier."""
+        cdef Actor *actor = &self.actors[pid]
+        cdef int k, n = self.index + 1
+        self.past.begin(n, pid, actor.kind, actor.last if actor.last >= 0 else actor.creator, True)
+        if actor.token >= 0 and self.past.holder(actor.token) != pid:
+            self.past.touch(actor.token, (WRITES if actor.irq else READS) | NEEDS)
+        if actor.pending == ACQUIRE:
+            self.past.touch(actor.lock, (READS if actor.shared else WRITES) | NEEDS)
+        elif actor.pending == WAIT:
+            for k in range(actor.wait_count):
+                self.past.touch(self.waits[actor.waits + k], READS)
+        self.past.conflicts(&self.past.now)
+        self.past.reserve(n)
+        self.tree.races(&self.past.now, n)
+        self.past.discard()
         return 0
 
     # --- without a tree -------------------------------------------------------------------------------
 
-    cdef uint64_t _random(self):
+    cdef uint64_t _random(self) noexcept:
         self.rng ^= self.rng << 13
         self.rng ^= self.rng >> 7
         self.rng ^= self.rng << 17
         return self.rng
 
-    cdef _Process _choose_without_tree(self, int n, list enabled):
-        cdef _Process p, best = None
+    cdef int _choose_without_tree(self, int n) except -2:
+        cdef int k, pid, best = -1
         if n < len(self.script):
             pid = self.script[n][0]
-            for p in enabled:
-                if p.pid == pid:
-                    return p
-            self.failure = Nondeterminism(n, f"{self.names[pid] if pid < len(self.names) else pid} can run",
-                                          "it cannot")
-            self.status = "failed"
-            return None
-        if self.mode == "replay":
-            for p in enabled:
-                if best is None or p.pid == self.current:
-                    best = p
+            for k in range(self.enabled_count):
+                if self.enabled[k] == pid:
+                    return pid
+            raise Nondeterminism(n, f"{self.names[pid] if 0 <= pid < len(self.names) else pid} can run", "it cannot")
+        if self._mode == REPLAY:
+            for k in range(self.enabled_count):
+                if best < 0 or self.enabled[k] == self.current:
+                    best = self.enabled[k]
             return best
-        if self.mode == "random":
-            return enabled[self._random() % <uint64_t> len(enabled)]
-        if self.mode == "pct" and n in self.change_points and self.current >= 0:
+        if self._mode == RANDOM:
+            return self.enabled[self._random() % <uint64_t> self.enabled_count]
+        if self._mode == PCT and n in self.change_points and self.current >= 0:
             self.low -= 1
-            self.priorities[self.current] = self.low
-        for p in enabled:
-            if p.pid not in self.priorities:
-                self.priorities[p.pid] = 1 + (self._random() >> 16)
-            if best is None or self.priorities[p.pid] > self.priorities[best.pid]:
-                best = p
-        if self.mode == "pos":
-            # A chosen actor draws anew, and so does whoever raced with it; the footprint is known
-            # only afterwards, so everybody who was enabled draws.
-            self.priorities = {}
+            self.actors[self.current].priority = <uint64_t> (self.low + 64)
+        for k in range(self.enabled_count):
+            pid = self.enabled[k]
+            if not self.actors[pid].priority:
+                self.actors[pid].priority = 1024 + (self._random() >> 16)
+            if best < 0 or self.actors[pid].priority > self.actors[best].priority:
+                best = pid
+        if self._mode == POS:
+            self.actors[best].priority = 0
         return best
 
     # --- the driver's side ------------------------------------------------------------------------------
@@ -842,29 +728,26 @@ cdef class Core:
         :raises ActorError: an actor raised.
         :raises Nondeterminism: a replayed choice was impossible.
         """
-        cdef _Process p
-        cdef _Process chosen
+        cdef int chosen
         self._clear()
-        self.hub = getcurrent()
+        hub = getcurrent()
+        if hub is not self.hub:
+            self.idle = []                  # they belong to another thread, perhaps
+            self.hub = hub
         self.status = "running"
-        if self.mode == "pct":
+        if self._mode == PCT:
             self.change_points = {self._random() % <uint64_t> max(self.length_estimate, 1)
                                   for _ in range(self.pct_depth - 1)}
-        self.priorities = {}
         self.low = 0
         try:
             program(self)
             chosen = self._choose()
-            while chosen is not None and self.failure is None:
-                self._switch(chosen)
-                if self.failure is not None or self.status != "running":
+            while chosen >= 0:
+                self.following = -1
+                self._resume(chosen)
+                if self.failure is not None:
                     break
-                if self.current <= -2:
-                    chosen = self.processes[-2 - self.current]
-                else:
-                    break
-        except Nondeterminism as error:
-            self.failure = error
+                chosen = self.following
         finally:
             self._kill()
         self.last_length = self.index + 1
@@ -872,85 +755,53 @@ cdef class Core:
         if self.failure is not None:
             failure = self.failure
             self.failure = None
-            self.status = "failed"
-            cause = failure.__cause__
-            if isinstance(cause, Nondeterminism):
-                raise cause
             raise failure
         return self.status
 
-    cdef void _kill(self):
-        cdef _Process p
+    cdef int _kill(self) except -1:
+        """Unwind the actors that have not ended; what they do meanwhile belongs to no execution."""
+        cdef int k
         self.dead = True
-        for p in self.alive:
-            if p.glet is not None and not p.glet.dead:
-                p.glet.throw(GreenletExit)
-        self.event = None
+        self.open = False
+        self.recording = False
+        if self.status == "running":
+            self.status = "failed"
+        for k in range(self.alive_count):
+            host = self.hosts[self.alive[k]]
+            if host is not None:
+                host.throw(GreenletExit)
+        for k in range(len(self.functions)):
+            self.functions[k] = None
+            self.conditions[k] = None
+        return 0
 
     def advance(self):
         """Prepare the next execution of the tree.
 
         :return: False when there is none.
         """
-        cdef _Node node
-        cdef _Event event
-        while self.nodes:
-            node = self.nodes[len(self.nodes) - 1]
-            if node.value + 1 < node.values:
-                node.value += 1
-                self.fresh = len(self.nodes) - 1
-                return True
-            if self.mode != "dfs" and len(self.nodes) <= len(self.events):
-                event = self.events[len(self.nodes) - 1]
-                node.sleep[node.pid] = (event.reads, event.writes)
-            rest = sorted([pid for pid in node.backtrack if pid not in node.done and pid not in node.sleep])
-            if rest:
-                node.pid = rest[0]
-                node.done.add(rest[0])
-                node.value = 0
-                node.values = 1
-                self.fresh = len(self.nodes) - 1
-                return True
-            self.nodes.pop()
-            del self.events[len(self.nodes):]
-        return False
+        if not self.tree.advance():
+            return False
+        self.fresh = self.tree.count - 1
+        return True
 
     def follow(self, script):
         """Use *script* (a list of ``(actor number, value)``) for the next executions (mode replay)."""
         self.script = list(script)
 
-    def actor_keys(self):
-        """Where each actor comes from, by number: ``(number of its parent, or -1, n-th child)``.
-
-        The numbers are those of this core; :meth:`adopt` makes another core use the same ones."""
-        keys = [(-1, 0)] * len(self.names)
-        for key, pid in self.keys.items():
-            keys[pid] = key
-        return keys
-
-    def adopt(self, keys):
-        """Number actors as the core did that gave *keys* (before the first execution).
-
-        :raises ValueError: actors are numbered already.
-        """
-        if self.names:
-            raise ValueError("this core has numbered actors already")
-        for pid, key in enumerate(keys):
-            self.keys[tuple(key)] = pid
-            self.names.append(f"actor {pid}")
-
     def estimate(self):
         """About how many executions the whole tree has, from the branching on the current path."""
-        cdef _Node node
-        cdef double product = 1
-        for node in self.nodes:
-            product *= max(len(node.backtrack), 1) * node.values
-        return product
+        return self.tree.estimate()
 
     def schedule(self):
         """The choices of the last execution: ``[(actor number, value), ...]``."""
-        cdef _Event event
-        return [(event.pid, event.value) for event in self.events[:self.index + 1]]
+        cdef int n
+        cdef list script = [(self.past.events[n].pid, self.past.events[n].value)
+                            for n in range(min(self.index + 1, self.past.count))]
+        if self.open and self.index >= self.fresh:
+            del script[self.index:]
+            script.append((self.past.now.pid, self.past.now.value))
+        return script
 
     def actor_names(self):
         """Names of all actors by number."""
@@ -958,12 +809,24 @@ cdef class Core:
 
     def trace(self):
         """The last execution: ``[(pid, name, kind, reads, writes), ...]``, reads and writes sorted."""
-        cdef _Event event
-        return [(event.pid, self.names[event.pid], event.kind, tuple(sorted(event.reads)),
-                 tuple(sorted(event.writes))) for event in self.events[:self.index + 1]]
+        cdef int n
+        cdef list found = []
+        for n in range(min(self.index + 1, self.past.count)):
+            reads, writes = self._footprint(&self.past.events[n])
+            found.append((self.past.events[n].pid, self.names[self.past.events[n].pid],
+                          self.past.events[n].kind, reads, writes))
+        return found
+
+    cdef tuple _footprint(self, Event *event):
+        cdef list reads = [], writes = []
+        cdef int k
+        for k in range(event.count):
+            (writes if self.past.touches[event.first + k].flags & WRITES else reads).append(
+                self.past.places[self.past.touches[event.first + k].place].loc)
+        return tuple(sorted(reads)), tuple(sorted(writes))
 
     def happens_before(self, int i, int n):
         """Whether event *i* happens before event *n* in the last execution."""
-        if not 0 <= i < len(self.events) or not 0 <= n < len(self.events):
+        if not 0 <= i < self.past.count or not 0 <= n < self.past.count:
             raise IndexError("no such event")
-        return i != n and self.before(i, n)
+        return i != n and i < n and self.past.before(i, n)

@@ -161,7 +161,7 @@ def search(program: Any, mode: str, limit: int) -> Search:
         if status != "blocked":
             trace = canonical(core)
             repeated += trace in traces
-            traces[trace] = repr((status, worlds[0].memory, worlds[0].logs, sorted(core.blocked_on)))
+            traces[trace] = repr((status, worlds[0].memory, sorted(worlds[0].logs.items()), sorted(core.blocked_on)))
         if not core.advance():
             return Search(True, traces, repeated, executions)
         if executions >= limit:
