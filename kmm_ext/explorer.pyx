@@ -607,6 +607,7 @@ cdef class Core:
         k = self.tree.push(self.enabled, self.enabled_count, self.current)
         if k == self.enabled_count:
             self.status = "blocked"
+            self._race_of_disabled()
             return -1
         return self.enabled[k]
 
@@ -660,8 +661,16 @@ cdef class Core:
             actor = &self.actors[self.alive[k]]
             self.blocked_on.append((self.alive[k], self.names[self.alive[k]], actor.kind,
                                     self.past.places[actor.lock].loc if actor.pending == ACQUIRE else -1))
-            if self._mode == SOURCE:
-                self._race_of_pending(self.alive[k])
+        self._race_of_disabled()
+        return 0
+
+    cdef int _race_of_disabled(self) except -1:
+        """The execution ends here, for whatever reason; some actors cannot go on."""
+        cdef int k
+        if self._mode == SOURCE:
+            for k in range(self.alive_count):
+                if not self._enabled(self.alive[k], False):
+                    self._race_of_pending(self.alive[k])
         return 0
 
     cdef int _race_of_pending(self, int pid) except -1:
@@ -669,6 +678,7 @@ cdef class Core:
         cdef Actor *actor = &self.actors[pid]
         cdef int k, n = self.index + 1
         self.past.begin(n, pid, actor.kind, actor.last if actor.last >= 0 else actor.creator, True)
+        self.past.now.value = -1
         if actor.token >= 0 and self.past.holder(actor.token) != pid:
             self.past.touch(actor.token, (WRITES if actor.irq else READS) | NEEDS)
         if actor.pending == ACQUIRE:

@@ -96,5 +96,5 @@ cdef class Trace:
     cdef int _find(self, int n) except -1
     cdef int reserve(self, int n) except -1
     cdef void order(self, int n) noexcept
-    cdef void mark(self, Event *event) noexcept
+    cdef void mark(self, Touch *touches, int count) noexcept
     cdef bint clashes(self, Touch *touches, int count) noexcept

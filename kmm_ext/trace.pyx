@@ -374,18 +374,16 @@ cdef class Trace:
                 mine[word] |= other[word]
             mine[i >> 6] |= <uint64_t> 1 << (i & 63)
 
-    cdef void mark(self, Event *event) noexcept:
-        """Compare with *event* from now on."""
-        cdef Touch *touch
+    cdef void mark(self, Touch *touches, int count) noexcept:
+        """Compare with *touches* from now on."""
         cdef int k
         self._mark += 1
-        for k in range(event.count):
-            touch = &self.touches[event.first + k]
-            self.places[touch.place].mark = self._mark
-            self.places[touch.place].marked = touch.flags
+        for k in range(count):
+            self.places[touches[k].place].mark = self._mark
+            self.places[touches[k].place].marked = touches[k].flags
 
     cdef bint clashes(self, Touch *touches, int count) noexcept:
-        """Whether *touches* conflict with those of the marked event."""
+        """Whether *touches* conflict with the marked ones."""
         cdef int k
         for k in range(count):
             if self.places[touches[k].place].mark == self._mark and \

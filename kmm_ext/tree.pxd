@@ -71,4 +71,5 @@ cdef class Tree:
     cdef bint _known(self, int i, Event *event) noexcept
     cdef bint _immediate(self, int k) noexcept
     cdef int _lift(self, Event *event, int i) except -1
+    cdef bint _try_first(self, int r, int n, Event *event) noexcept
     cdef int _reverse(self, int r, bint sections, int n, Event *event) except -1

@@ -238,7 +238,7 @@ cdef class Tree:
         cdef Event *event = &self.trace.events[n - 1]
         cdef Sleeper *sleeper
         cdef int k, nap
-        self.trace.mark(event)
+        self.trace.mark(self.trace.touches + event.first, event.count)
         for k in range(parent.nap_count):
             nap = self._naps[parent.naps + k]
             sleeper = &self._sleepers[nap]
@@ -308,7 +308,7 @@ cdef class Tree:
         cdef bint possible
         if not trace.found_count:
             return 0
-        trace.mark(event)
+        trace.mark(trace.touches + event.first, event.count)
         self._section_count = 0
         for k in range(trace.found_count):
             i = trace.found[k]
@@ -441,11 +441,36 @@ cdef class Tree:
                     first = pid
             if mine and trace.clashes(trace.touches + trace.events[k].first, trace.events[k].count):
                 mine = False
-        if mine:
-            pid = event.pid
-            if not self.has(r, ENABLED, pid) or self.has(r, BACKTRACK, pid) or self.naps(r, pid, event.value):
-                return 0
-            first = pid
+        if mine and not self._try_first(r, n, event):
+            return 0
         if first >= 0:
             self.put(r, BACKTRACK, first)
         return 0
+
+    cdef bint _try_first(self, int r, int n, Event *event) noexcept:
+        """*event* depends on nothing that is kept before it: try its actor at node *r*, if that is awake.
+
+        What a sleeper touched is known for sure; what *event* touches is not, there or at all.
+
+        :return: whether something that is kept must be tried first, for it would wake the actor.
+        """
+        cdef Node *node = &self.nodes[r]
+        cdef Sleeper *sleeper
+        cdef bint asleep = self.has(r, ASLEEP, event.pid), woken = False
+        cdef int nap, k
+        for nap in range(node.nap_count):
+            sleeper = &self._sleepers[self._naps[node.naps + nap]]
+            if sleeper.pid != event.pid or (event.value >= 0 and sleeper.value != event.value):
+                continue
+            if event.value >= 0:
+                asleep = True
+            self.trace.mark(self._touches + sleeper.first, sleeper.count)
+            for k in range(r + 1, n):
+                if (self._kept[k >> 6] >> (k & 63)) & 1 and self.trace.clashes(
+                        self.trace.touches + self.trace.events[k].first, self.trace.events[k].count):
+                    woken = True
+                    break
+            self.trace.mark(self.trace.touches + event.first, event.count)
+        if not asleep and self.has(r, ENABLED, event.pid):
+            self.put(r, BACKTRACK, event.pid)
+        return woken
