@@ -50,7 +50,8 @@ class Recipe:
         :raises OverlayError: an overlay cannot be read.
         """
         base = Config.default() if config is None else Config.load(config)
-        changes = {}
+        loaded = tuple(Overlay.load(path) for path in overlays)
+        changes = {name: value for overlay in loaded for name, value in overlay.config.items()}
         for setting in settings:
             name, equals, value = setting.partition("=")
             if not equals or not name:
@@ -58,7 +59,7 @@ class Recipe:
             changes[name.removeprefix("CONFIG_")] = value
         if changes:
             base = base.with_set(changes)
-        return cls(base, tuple(Overlay.load(path) for path in overlays), None if config is None else str(config),
+        return cls(base, loaded, None if config is None else str(config),
                    tuple(settings))
 
     def build(self) -> Kernel:
@@ -69,7 +70,7 @@ class Recipe:
         """What a report says about the kernel."""
         report = self.config.report
         return KernelInfo(BASE, self.config.arch, self.build().fingerprint, [overlay.name for overlay in self.overlays],
-                          self.config_file, len(report.known), report.unknown, list(report.forced))
+                          self.config_file, len(report.known), report.unknown, [str(one) for one in report.forced])
 
     def expected(self, scenario: str, verdict: str) -> Verdict | None:
         """What should come out of *scenario*, or None if nobody says.

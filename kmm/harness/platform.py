@@ -37,7 +37,15 @@ class Platform:
             self.tasks.append(task)
 
     def boot_early(self) -> None:
-        """Boot until just before ``rest_init``: the system is still booting."""
+        """Boot as far as memory management: ``SYSTEM_BOOTING``, no workqueues (an actor on CPU 0)."""
+        main = self.main
+        main.local_irq_disable()
+        main.boot_cpu_init()
+        main.check_la57_support()
+        main.setup_arch()
+        main.trap_init()
+        main.mm_core_init()
+        main.local_irq_enable()
 
     def boot(self) -> None:
         """Boot to ``SYSTEM_RUNNING`` (an actor on CPU 0)."""

@@ -6,6 +6,7 @@ A report is plain text of at most 75 columns.  Colour is laid over it by the com
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["WIDTH", "diagram", "life_lines", "render"]
 
 WIDTH = 75
+_ADDRESS = re.compile(r"(?<=pasid \d) 0x[0-9a-f]+|(?<=did \d) 0x[0-9a-f]+")
 _WORDS = {"allocated": "allocated", "linked": "linked", "cached": "may be cached", "unlinked": "unlinked",
           "flushed": "flushed", "queued": "queued", "freed": "freed", "used": "used"}
 
@@ -45,6 +47,8 @@ def describe(recorder: Recorder, record: Record, subject: int | None = None) -> 
         case "used":
             return f"{record.text} {names[0]}"
     match record.kind:
+        case Kind.IOMMU:
+            return _ADDRESS.sub("", record.text)
         case Kind.LOCK:
             return f"lock {record.text}".rstrip()
         case Kind.UNLOCK:
@@ -119,7 +123,7 @@ def diagram(recorder: Recorder, story: Story) -> list[str]:
 
 
 def _fold(scene: Sequence[Record]) -> list[Record]:
-    """Drop repetitions: the same actor doing the same thing to the same frames in the same function."""
+    """Leave out what tells nothing: repetitions, and invalidations that a flush repeats page by page."""
     folded: list[Record] = []
     for record in scene:
         if folded and not record.violations:

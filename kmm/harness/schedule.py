@@ -119,7 +119,8 @@ def _actors(text: str, origin: str) -> tuple[tuple[int, int], ...]:
     actors: list[tuple[int, int]] = []
     for item in text.split():
         match = re.match(r"^(-1|\d{1,6})\.(\d{1,6})$", item)
-        if match is None or int(match[1]) >= len(actors) or (int(match[1]), int(match[2])) in actors:
+        elder = sum(1 for parent, _ in actors if match is not None and parent == int(match[1]))
+        if match is None or int(match[1]) >= len(actors) or int(match[2]) != elder:
             raise ScheduleError(f"{origin}: actors: {item[:40]!r} is not PARENT.CHILD of an actor named before it")
         actors.append((int(match[1]), int(match[2])))
     return tuple(actors)

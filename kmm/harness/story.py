@@ -70,16 +70,21 @@ def _life(records: Sequence[Record], pfn: int) -> list[Record]:
 
 
 def _scene(records: Sequence[Record], end: int, pfn: int | None) -> list[Record]:
+    """Of what happened while the actors ran: the subject's own life, what two actors shared, and the
+    invalidations from the subject's unlinking on."""
     run = [record for record in records[:end + 1] if record.phase == "run"]
     actors_of: dict[int, set[str]] = defaultdict(set)
     for record in run:
         for loc in record.touched:
             actors_of[loc].add(record.actor)
+    begin = next((record.seq for record in run if record.what == "unlinked" and record.frames[0] == pfn), 0)
     scene = []
     for record in run:
+        mine = pfn is not None and pfn in record.frames and record.what not in ("cached", "flushed")
         shared = record.kind in _SHARED and any(len(actors_of[loc]) > 1 for loc in record.touched)
-        mine = pfn is not None and pfn in record.frames
-        if mine or shared or record.kind in _INVALIDATIONS or record is records[end]:
+        flushes = record.kind is Kind.IOMMU and record.what == "" or (
+            record.kind in _INVALIDATIONS and record.what == "" and record.seq > begin)
+        if mine or shared or flushes or record is records[end]:
             scene.append(record)
     return scene
 
