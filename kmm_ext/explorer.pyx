@@ -245,13 +245,7 @@ cdef class Core:
             self.names[pid] = name
             self.functions[pid] = function
         else:
-            pid = self._new_number()
-            siblings.append(pid)
-            self.names.append(name)
-            self.functions.append(function)
-            self.conditions.append(None)
-            self.hosts.append(None)
-            self.family.append([])
+            pid = self._new_actor(siblings, name, function)
         actor = &self.actors[pid]
         actor.pending = START_IRQ if irq else STEP
         actor.kind = START
@@ -264,6 +258,17 @@ cdef class Core:
         actor.priority = 0
         self.alive[self.alive_count] = pid
         self.alive_count += 1
+        return pid
+
+    cdef int _new_actor(self, list siblings, object name, object function) except -1:
+        """Number the next child of the parent that has these *siblings*."""
+        cdef int pid = self._new_number()
+        siblings.append(pid)
+        self.names.append(name)
+        self.functions.append(function)
+        self.conditions.append(None)
+        self.hosts.append(None)
+        self.family.append([])
         return pid
 
     cdef int _new_number(self) except -1:
@@ -798,6 +803,32 @@ cdef class Core:
     def follow(self, script):
         """Use *script* (a list of ``(actor number, value)``) for the next executions (mode replay)."""
         self.script = list(script)
+
+    def actor_keys(self):
+        """Where each actor comes from, by number: ``(number of its parent, or -1, n-th child)``.
+
+        The numbers are those of this core; :meth:`adopt` makes another core use the same ones."""
+        cdef int parent, nth
+        keys = [(-1, 0)] * len(self.names)
+        for parent in range(len(self.family)):
+            for nth, pid in enumerate(self.family[parent]):
+                keys[pid] = (parent - 1, nth)
+        return keys
+
+    def adopt(self, keys):
+        """Number actors as the core did that gave *keys*; before the first execution.
+
+        :raises ValueError: actors are numbered already, or *keys* has a child without its parent or its
+            elder sibling before it.
+        """
+        cdef list siblings
+        if self.names:
+            raise ValueError("this core has numbered actors already")
+        for number, (parent, nth) in enumerate(keys):
+            siblings = self.family[parent + 1] if -1 <= parent < len(self.names) else None
+            if siblings is None or len(siblings) != nth:
+                raise ValueError(f"actor {number} is child {nth} of {parent}, which comes too early")
+            self._new_actor(siblings, f"actor {number}", None)
 
     def estimate(self):
         """About how many executions the whole tree has, from the branching on the current path."""
