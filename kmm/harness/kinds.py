@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["Kind"]
+__all__ = ["INVALIDATIONS", "Kind"]
 
 
 class Kind(IntEnum):
@@ -44,3 +44,7 @@ class Kind(IntEnum):
     IOMMU = 30
     ACCESS = 31
     QUEUE = 32
+
+
+#: Events by which a CPU drops translations.
+INVALIDATIONS = (Kind.INVLPG, Kind.INVPCID, Kind.CR3, Kind.CR4)

@@ -27,6 +27,7 @@ class Locations:
         self._ids: dict[Hashable, int] = {}
         self._words: dict[int, int] = {}
         self._count = 0
+        self._static: dict[int, str] = {}
 
     def named(self, *key: Hashable) -> int:
         """The location called *key*."""
@@ -62,8 +63,18 @@ class Locations:
         """One field of a struct."""
         return self.named("field", obj._loc or self.object(obj, context), field)
 
+    def label(self, obj: Any) -> str:
+        """What a report calls an object: its static name, or the type and member it is embedded as."""
+        name = self._static.get(obj._loc)
+        if name is not None and name.count(".") <= 2:
+            return name
+        outer = obj._container
+        if outer is None:
+            return type(obj).__name__
+        return f"{type(outer).__name__}.{_member_name(outer, obj)}"
+
     def number_static(self, roots: Iterable[tuple[str, Any]]) -> None:
-        """Number every struct reachable from *roots* (name and value), in a fixed order.
+        """Number every struct reachable from *roots* (``module:name`` and value), in a fixed order.
 
         Called once, when the kernel has booted: from then on each of these has its number whoever
         touches it first.
@@ -78,6 +89,7 @@ class Locations:
                 seen.add(id(value))
                 if not value._loc:
                     value._loc = self.named("static", name)
+                self._static[value._loc] = name.rpartition(":")[2]
                 stack += [(f"{name}.{slot}", getattr(value, slot)) for slot in _slots(type(value))
                           if slot not in ("_container", "_loc") and hasattr(value, slot)][::-1]
             elif isinstance(value, (list, tuple)):

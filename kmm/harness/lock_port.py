@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LockPort"]
 
+_VERBS = {"spin": "spin_lock", "mutex": "mutex_lock", "rwsem": "down", "rwlock": "lock"}
 _SLEEPING = ("mutex", "rwsem")
 
 
@@ -48,7 +49,7 @@ class LockPort:
     def _tell(self, context: Context, kind: Kind, obj: Any, text: str = "") -> None:
         recorder = self.machine.recorder
         if recorder is not None:
-            recorder.event(context, kind, text)
+            recorder.event(context, kind, f"{text} {self.machine.locations.label(obj)}")
             recorder.objects((self._loc(obj),))
 
     def lock(self, obj: Any, kind: str, *, shared: bool = False) -> None:
@@ -64,7 +65,7 @@ class LockPort:
             machine.scheduler.acquire(Kind.LOCK, self._loc(obj), shared)
             machine.resumed(context)
         context.held.append(Held(obj, kind, shared))
-        self._tell(context, Kind.LOCK, obj, kind)
+        self._tell(context, Kind.LOCK, obj, _VERBS[kind])
 
     def trylock(self, obj: Any, kind: str, *, shared: bool = False) -> bool:
         """See :func:`kmm.hooks.trylock`."""
@@ -77,7 +78,7 @@ class LockPort:
             machine.resumed(context)
         if taken:
             context.held.append(Held(obj, kind, shared))
-        self._tell(context, Kind.TRYLOCK, obj, kind if taken else f"{kind}: fails")
+        self._tell(context, Kind.TRYLOCK, obj, f"trylock{'' if taken else ' fails:'}")
         return taken
 
     def unlock(self, obj: Any, kind: str, *, shared: bool = False) -> None:
@@ -93,7 +94,7 @@ class LockPort:
         else:
             machine.scheduler.release(Kind.UNLOCK, self._loc(obj), shared)
             machine.resumed(context)
-        self._tell(context, Kind.UNLOCK, obj, kind)
+        self._tell(context, Kind.UNLOCK, obj, "unlock")
 
     def _forget(self, context: Context, obj: Any) -> bool:
         for index in range(len(context.held) - 1, -1, -1):
@@ -109,7 +110,7 @@ class LockPort:
         for held in context.held:
             if held.lock is obj:
                 held.shared = True
-        self._tell(context, Kind.UNLOCK, obj, f"{kind}: downgrade")
+        self._tell(context, Kind.UNLOCK, obj, "downgrade")
 
     def lock_held(self, obj: Any) -> bool:
         """See :func:`kmm.hooks.lock_held`."""

@@ -23,7 +23,7 @@ Verdict = Literal["holds", "violated", "bounded"]
 class StoryLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a counterexample.
 
-    :ivar what: allocated, linked, cached, unlinked, flushed, queued, freed, used, or another event's kind.
+    :ivar what: allocated, linked, cached, unlinked, flushed, queued, moved, freed, used, or another event's kind.
     :ivar actor: who did it.
     :ivar function: kernel function.
     :ivar file: kernel path of that function.

@@ -16,7 +16,7 @@ from kmm.harness.violation import Place
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["chain", "kernel_path", "place"]
+__all__ = ["chain", "entry_point", "kernel_path", "place"]
 
 _LAYERS = ("kmm.mm.", "kmm.include.", "kmm.arch.", "kmm.kernel.", "kmm.drivers.", "kmm.init.", "kmm.lib.",
            "kmm.scenarios.")
@@ -47,6 +47,18 @@ def chain(depth: int = 2) -> list[Place]:
         if module.startswith(_LAYERS):
             found.append(Place(kernel_path(module), frame.f_code.co_name, frame.f_lineno))
         frame = frame.f_back
+    return found
+
+
+def entry_point(places: tuple[Place, ...], here: Place) -> Place:
+    """The outermost function of *here*'s file in an unbroken run of the chain: ``flush_tlb_kernel_range``
+    rather than the ``native_flush_tlb_one_user`` that it comes down to."""
+    found = here
+    for one in places:
+        if one.file == here.file:
+            found = one
+        elif found is not here and not one.file.startswith(("kernel/smp", "include/")):
+            break
     return found
 
 

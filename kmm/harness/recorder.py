@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kmm.harness.context import Level
-from kmm.harness.kinds import Kind
-from kmm.harness.places import chain, place
+from kmm.harness.kinds import INVALIDATIONS, Kind
+from kmm.harness.places import chain, entry_point, place
 
 if TYPE_CHECKING:
     from kmm.harness.context import Context
@@ -35,7 +35,7 @@ class Record:
     :ivar cpu: the CPU it happened on or for; -1 for a device that works for nobody.
     :ivar irq: it happened in an interrupt.
     :ivar what: a word of the report's vocabulary (``allocated``, ``linked``, ``cached``, ``unlinked``,
-        ``flushed``, ``queued``, ``freed``, ``used``) or "" for an event that only a full trace shows.
+        ``flushed``, ``queued``, ``moved``, ``freed``, ``used``) or "" for an event that only a full trace shows.
     :ivar frames: frames it is about, the main one first.
     :ivar touched: locations of shared objects (locks, lists) that it is about.
     """
@@ -78,8 +78,11 @@ class Recorder:
 
     def event(self, context: Context, kind: Kind, text: str = "") -> Record:
         """An event begins."""
+        here, places = place(3), tuple(chain(3))
+        if kind in INVALIDATIONS:
+            here = entry_point(places, here)
         record = Record(len(self.records), self.phase, context.name, context.home,
-                        context.level in (Level.HARDIRQ, Level.SOFTIRQ), kind, place(3), tuple(chain(3)), text)
+                        context.level in (Level.HARDIRQ, Level.SOFTIRQ), kind, here, places, text)
         self.records.append(record)
         self._current = record
         return record
@@ -97,7 +100,7 @@ class Recorder:
         record.touched = locs
         if frames:
             record.frames = frames
-            record.what = record.what or "queued"
+            record.what = record.what or ("queued" if record.text.startswith("list_add") else "moved")
 
     def store(self, context: Context, pa: int, old: int, new: int) -> None:
         """The current event changed a word of memory: an entry was linked or unlinked."""

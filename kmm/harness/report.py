@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kmm.harness.kinds import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from kmm.harness.recorder import Record, Recorder
     from kmm.harness.story import Story
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["WIDTH", "diagram", "life_lines", "render"]
 
 WIDTH = 75
-_ADDRESS = re.compile(r"(?<=pasid \d) 0x[0-9a-f]+|(?<=did \d) 0x[0-9a-f]+")
+_DESCRIPTOR = re.compile(r"^(?P<what>pasid iotlb|pasid device tlb) .*pasid (?P<pasid>\d+)(?:.* ih (?P<ih>\d))?")
 _WORDS = {"allocated": "allocated", "linked": "linked", "cached": "may be cached", "unlinked": "unlinked",
-          "flushed": "flushed", "queued": "queued", "freed": "freed", "used": "used"}
+          "flushed": "flushed", "queued": "queued", "moved": "moved", "freed": "freed", "used": "used"}
 
 
 def describe(recorder: Recorder, record: Record, subject: int | None = None) -> str:
@@ -38,7 +38,7 @@ def describe(recorder: Recorder, record: Record, subject: int | None = None) -> 
             return f"link {names[0]} into {names[1]}"
         case "unlinked":
             return f"unlink {names[0]} from {names[1]}"
-        case "queued":
+        case "queued" | "moved":
             return f"{record.text} {names[0]}"
         case "cached":
             return f"may cache {record.text} -> {names[0]}"
@@ -46,16 +46,18 @@ def describe(recorder: Recorder, record: Record, subject: int | None = None) -> 
             return f"drops {record.text} -> {names[0]}"
         case "used":
             return f"{record.text} {names[0]}"
-    match record.kind:
-        case Kind.IOMMU:
-            return _ADDRESS.sub("", record.text)
-        case Kind.LOCK:
-            return f"lock {record.text}".rstrip()
-        case Kind.UNLOCK:
-            return f"unlock {record.text}".rstrip()
-        case Kind.TRYLOCK:
-            return f"trylock {record.text}".rstrip()
+    if record.kind is Kind.IOMMU:
+        return descriptor(record.text)
     return record.text or record.kind.name.lower()
+
+
+def descriptor(text: str) -> str:
+    """An invalidation descriptor in a report's words: no addresses, kernel terms."""
+    match = _DESCRIPTOR.match(text)
+    if match is None:
+        return text
+    what = {"pasid iotlb": "IOTLB", "pasid device tlb": "device TLB"}[match["what"]]
+    return f"{what} invalidation, PASID {match['pasid']}" + (f", IH={match['ih']}" if match["ih"] else "")
 
 
 def life_lines(recorder: Recorder, story: Story) -> list[str]:
@@ -154,6 +156,8 @@ def render(recorder: Recorder, story: Story, replay: str = "") -> str:
         lines += ["", *picture]
     if story.missing:
         lines += ["", *textwrap.wrap(f"Missing: {story.missing}", WIDTH)]
+    if rule.danger:
+        lines += ["", *textwrap.wrap(f"Danger: {rule.danger}", WIDTH)]
     if replay:
         lines += ["", f"Replay: {replay}"]
     return "\n".join([*lines, bar])

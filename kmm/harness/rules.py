@@ -21,18 +21,22 @@ class Rule:
     :ivar slug: the name used everywhere.
     :ivar contract: what must hold.
     :ivar source: who demands it.
+    :ivar danger: what may happen to who breaks it.
     """
 
     id: str
     slug: str
     contract: str
     source: str
+    danger: str = ""
 
 
 _CATALOGUE = (
     Rule("KMM001", "table-freed-while-cached",
          "a page table is freed only after every agent that may hold an entry leading to it has been invalidated",
-         "SDM vol. 3A 4.10.3 and 4.10.4 (paging-structure caches); VT-d 6.2.5, 6.5.2; mm/pgtable-generic.c"),
+         "SDM vol. 3A 4.10.3 and 4.10.4 (paging-structure caches); VT-d 6.2.5, 6.5.2; mm/pgtable-generic.c",
+         "the agent may read what the frame holds next as a page table, use what it finds there as translations, "
+         "and write Accessed bits into it."),
     Rule("KMM002", "table-freed-while-linked",
          "a page table is unlinked from every table an agent walks before it is freed",
          "include/asm-generic/tlb.h (unhook, invalidate, free)"),

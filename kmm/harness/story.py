@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kmm.harness.kinds import Kind
+from kmm.harness.kinds import INVALIDATIONS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Story", "tell"]
 
-_INVALIDATIONS = (Kind.INVLPG, Kind.INVPCID, Kind.CR3, Kind.CR4, Kind.IOMMU)
+#: Compound operations on lists that only look.
+_LOOKS = ("list_look", "list_empty")
 _SHARED = (Kind.LOCK, Kind.TRYLOCK, Kind.UNLOCK, Kind.MUTATE, Kind.WRITE, Kind.READ, Kind.WAIT)
 
 
@@ -64,7 +65,7 @@ def tell(recorder: Recorder, violation: Violation) -> Story:
 
 def _life(records: Sequence[Record], pfn: int) -> list[Record]:
     about = [record for record in records if pfn in record.frames
-             and (record.frames[0] == pfn or record.what in ("queued",))]
+             and (record.frames[0] == pfn or record.what in ("queued", "moved"))]
     births = [index for index, record in enumerate(about) if record.what == "allocated"]
     return about[births[-1]:] if births else about
 
@@ -80,10 +81,11 @@ def _scene(records: Sequence[Record], end: int, pfn: int | None) -> list[Record]
     begin = next((record.seq for record in run if record.what == "unlinked" and record.frames[0] == pfn), 0)
     scene = []
     for record in run:
-        mine = pfn is not None and pfn in record.frames and record.what not in ("cached", "flushed")
-        shared = record.kind in _SHARED and any(len(actors_of[loc]) > 1 for loc in record.touched)
+        mine = pfn is not None and record.frames[:1] == (pfn,) and record.what not in ("cached", "flushed")
+        shared = record.kind in _SHARED and record.text not in _LOOKS and any(
+            len(actors_of[loc]) > 1 for loc in record.touched)
         flushes = record.kind is Kind.IOMMU and record.what == "" or (
-            record.kind in _INVALIDATIONS and record.what == "" and record.seq > begin)
+            record.kind in INVALIDATIONS and record.what == "" and record.seq > begin)
         if mine or shared or flushes or record is records[end]:
             scene.append(record)
     return scene

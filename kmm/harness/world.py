@@ -9,7 +9,7 @@ objects, the hardware by its own undo.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kmm.harness.context import Level
 from kmm.harness.device_port import Unit
@@ -130,7 +130,7 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
         recorder.phase = "run"
     namespaces = {name: (vars(module), kernel.rebound[name]) for name, module in kernel.modules.items()}
     namespaces[scenario.source.name] = (vars(module), frozenset())
-    machine.locations.number_static((f"{name}.{key}", value) for name, (space, _) in namespaces.items()
+    machine.locations.number_static((f"{name}:{key}", value) for name, (space, _) in namespaces.items()
                                     for key, value in space.items() if not key.startswith("__"))
     image = Image(namespaces, {"tasks": platform.tasks}, leaves=(Unit,))
     machine.memory.snapshot()
