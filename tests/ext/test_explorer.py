@@ -522,3 +522,44 @@ def test_killed_actors_may_swallow_the_end() -> None:
     core = Core("random")
     for _ in range(3):
         assert core.execute(program) == "deadlock"
+
+
+# --- numbers of actors ------------------------------------------------------------------------------
+
+def two_families(core: Core, state: dict[Any, Any]) -> None:
+    """Two parents; who has a child first depends on the schedule."""
+    def parent(i: int) -> None:
+        core.step(1)
+        core.write(1)
+        core.spawn(lambda: None, f"child of {i}")
+
+    core.spawn(lambda: parent(0), "parent 0")
+    core.spawn(lambda: parent(1), "parent 1")
+
+
+def test_adopt_makes_numbers_mean_the_same() -> None:
+    core = Core()
+    while True:
+        core.execute(lambda core: two_families(core, {}))
+        again = Core("replay")
+        again.adopt(core.actor_keys())
+        again.follow(core.schedule())
+        again.execute(lambda core: two_families(core, {}))
+        assert again.trace() == core.trace()
+        assert again.actor_names() == core.actor_names()
+        if not core.advance():
+            break
+    assert core.actor_keys() == [(-1, 0), (-1, 1), (0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("keys", [[(0, 0)], [(-1, 1)], [(-1, 0), (-1, 0)], [(-2, 0)], [(-1, 0), (5, 0)]])
+def test_adopt_refuses_what_no_core_gave(keys: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="comes too early"):
+        Core("replay").adopt(keys)
+
+
+def test_adopt_refuses_a_second_numbering() -> None:
+    core = Core("replay")
+    core.adopt([(-1, 0)])
+    with pytest.raises(ValueError, match="already"):
+        core.adopt([(-1, 0)])
