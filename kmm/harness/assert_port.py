@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import linecache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kmm.harness.places import place
-from kmm.harness.violation import Violation
+from kmm.harness.violation import Place, Violation
 
 if TYPE_CHECKING:
     from kmm.harness.machine import Machine
@@ -43,6 +45,24 @@ class AssertPort:
         machine.ended(machine.context)
         machine.scheduler.abort_process()
         raise AssertionError("an aborted actor was resumed")
+
+    def failed(self, error: AssertionError) -> bool:
+        """An assertion failed: ``self-check`` if it is one of the scenario's own.
+
+        :return: False if kernel code raised it: then the port is wrong, or an overlay.
+        """
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        if frame is None or not frame.tb_frame.f_globals.get("__name__", "").startswith("scenario."):
+            return False
+        code = frame.tb_frame.f_code
+        text = linecache.getline(code.co_filename, frame.tb_lineno).strip()
+        what = str(error) or text.removeprefix("assert ") or "an assertion"
+        where = Place(Path(code.co_filename).name, code.co_name, frame.tb_lineno)
+        machine = self.machine
+        machine.report(Violation("self-check", machine.context.name, where, f"the scenario says: {what}"))
+        return True
 
     def warn(self, where: str, condition: str) -> None:
         """See :func:`kmm.hooks.warn`."""

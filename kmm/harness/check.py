@@ -17,7 +17,7 @@ from kmm.harness.outcome import FORMAT, Check, Finding, Report, StoryLine
 from kmm.harness.recorder import Recorder
 from kmm.harness.report import describe, diagram, render
 from kmm.harness.schedule import Schedule, ScheduleError
-from kmm.harness.search import Found, Result, explore, run_script
+from kmm.harness.search import Found, explore, run_script
 from kmm.harness.shrink import shrink
 from kmm.harness.story import tell
 from kmm.harness.world import BootError, boot
@@ -115,17 +115,19 @@ def check_one(recipe: Recipe, scenario: Scenario, watcher: Watcher, *, max_execu
         world.start, world.reset, key=lambda violation: violation.key, at_end=world.at_end,
         max_executions=max_executions, stop_at_first=stop_at_first,
         on_progress=lambda state: watcher.progress(scenario.name, state.executions, state.estimate))
-    findings = [_finding(recipe, scenario, kernel, found, save_dir) for found in _first_causes(result)]
+    prelude = [Found(violation, 0, (), ()) for violation in world.prelude]
+    findings = [_finding(recipe, scenario, kernel, found, save_dir)
+                for found in _first_causes([*prelude, *result.found])]
     verdict: Verdict = "violated" if findings else "holds" if result.complete else "bounded"
     return Check(scenario.name, world.program.title, verdict, recipe.expected(scenario.name, world.program.verdict),
                  result.executions,
                  result.blocked, result.events, result.complete, result.bound, ALGORITHM, MEMORY_MODEL, findings)
 
 
-def _first_causes(result: Result) -> list[Found]:
+def _first_causes(everything: list[Found]) -> list[Found]:
     """One finding per rule, shortest execution first: the rest is mostly damage done by the first."""
     by_rule: dict[str, Found] = {}
-    for found in sorted(result.found, key=lambda found: (found.index, found.payload.key)):
+    for found in sorted(everything, key=lambda found: (found.index, found.payload.key)):
         by_rule.setdefault(found.payload.slug, found)
     return list(by_rule.values())
 
@@ -148,9 +150,11 @@ def _finding(recipe: Recipe, scenario: Scenario, kernel: Kernel, found: Found, s
 
 def _shortest(recipe: Recipe, scenario: Scenario, found: Found) -> tuple[Pairs, Pairs]:
     """A shorter schedule that breaks the same rule, or the one that was found; and its actors."""
+    if not found.script:
+        return [], []
     world = boot(recipe.build(), scenario)
     world.reset()
-    core, status = run_script(world.start, found.script, found.actors)
+    core, _ = run_script(world.start, found.script, found.actors)
     if found.index >= core.last_length:
         return list(found.script), list(found.actors)
     script = shrink(core, found.index)
@@ -167,7 +171,8 @@ def _told(recipe: Recipe, scenario: Scenario, schedule: Schedule, replay: str) -
     world = boot(recipe.build(), scenario, recorder=recorder)
     core, status = run_script(world.start, schedule.script, schedule.actors)
     world.at_end(core, status)
-    violation = next((payload for payload in world.seen if payload.slug == schedule.rule), None)
+    everything = [*world.prelude, *world.seen]
+    violation = next((payload for payload in everything if payload.slug == schedule.rule), None)
     if violation is None:
         raise ScheduleError(f"the schedule runs, but does not break {schedule.rule}: it was edited, or this "
                             "is not the kernel it was found on")

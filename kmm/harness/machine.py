@@ -174,7 +174,11 @@ class Machine:
             self.context = context
             if interrupt:
                 context.irqs_off = True
-            function()
+            try:
+                function()
+            except AssertionError as error:
+                if not self.assert_port.failed(error):
+                    raise
             self.ended(context)
 
         if interrupt:

@@ -32,7 +32,7 @@ __all__ = ["BootError", "World", "boot"]
 
 
 class BootError(RuntimeError):
-    """The kernel broke a rule before the scenario began.
+    """The kernel broke a rule while it booted, so nothing it does later says anything.
 
     :ivar violations: what it broke.
     """
@@ -44,13 +44,18 @@ class BootError(RuntimeError):
 
 @dataclass(slots=True)
 class World:
-    """A booted kernel with a scenario linked into it."""
+    """A booted kernel with a scenario linked into it.
+
+    :ivar prelude: rules that ``setup()`` broke already.
+    :ivar seen: violations of the last execution, those of its end included.
+    """
 
     kernel: Kernel
     machine: Machine
     platform: Platform
     program: Program
     image: Image
+    prelude: list[Violation] = field(default_factory=list)
     seen: list[Violation] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -95,12 +100,11 @@ class World:
         return list(machine.violations)
 
 
-def _straight(machine: Machine, function: Callable[[], None], name: str, phase: str) -> None:
+def _straight(machine: Machine, function: Callable[[], None], name: str) -> list[Violation]:
     straight = Straight()
     machine.begin_execution(straight)
     straight.run(lambda _: machine.start(name, function, cpu=0))
-    if machine.violations:
-        raise BootError(phase, machine.violations)
+    return machine.violations
 
 
 def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None,
@@ -110,7 +114,7 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     :param recorder: collects the story from the first instruction on.
     :param spec: the machine; by default what the scenario asks for.
     :raises ScenarioError: the scenario does not say what it must.
-    :raises BootError: boot or set-up broke a rule.
+    :raises BootError: the boot broke a rule.
     """
     module = kernel.insmod(scenario.source)
     program = Program.of(scenario.name, module)
@@ -118,14 +122,14 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     machine.recorder = recorder
     machine.install(kernel.hooks)
     platform = Platform(kernel, machine)
-    if program.early:
-        _straight(machine, platform.boot_early, "boot", "boot")
-    else:
-        _straight(machine, platform.boot, "boot", "boot")
-        if recorder is not None:
-            recorder.phase = "setup"
-        if program.setup is not None:
-            _straight(machine, program.setup, "setup", "setup()")
+    broken = _straight(machine, platform.boot_early if program.early else platform.boot, "boot")
+    if broken:
+        raise BootError("the boot", broken)
+    prelude: list[Violation] = []
+    if recorder is not None:
+        recorder.phase = "setup"
+    if program.setup is not None and not program.early:
+        prelude = _straight(machine, program.setup, "setup")
     if recorder is not None:
         recorder.phase = "run"
     namespaces = {name: (vars(module), kernel.rebound[name]) for name, module in kernel.modules.items()}
@@ -135,4 +139,4 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     image = Image(namespaces, {"tasks": platform.tasks}, leaves=(Unit,))
     machine.memory.snapshot()
     machine.translations.snapshot()
-    return World(kernel, machine, platform, program, image)
+    return World(kernel, machine, platform, program, image, prelude)
