@@ -36,6 +36,9 @@ __all__ = ["NOT_MODELLED", "BadInput", "Options", "check_all", "check_one", "rep
 ALGORITHM = "source-DPOR with sleep sets"
 MEMORY_MODEL = "sequential consistency"
 
+#: Schedules to look for a shorter counterexample in, once there is one.
+PATIENCE = 5000
+
 #: What no verdict covers; every report repeats it.
 NOT_MODELLED = [
     "weak memory: every access is sequentially consistent",
@@ -113,7 +116,7 @@ def check_one(recipe: Recipe, scenario: Scenario, watcher: Watcher, *, max_execu
     world = boot(kernel, scenario)
     result = explore(
         world.start, world.reset, key=lambda violation: violation.key, at_end=world.at_end,
-        max_executions=max_executions, stop_at_first=stop_at_first,
+        max_executions=max_executions, patience=PATIENCE, stop_at_first=stop_at_first,
         on_progress=lambda state: watcher.progress(scenario.name, state.executions, state.estimate))
     prelude = [Found(violation, 0, (), ()) for violation in world.prelude]
     findings = [_finding(recipe, scenario, kernel, found, save_dir)

@@ -14,7 +14,10 @@ from kmm.harness.context import Level
 from kmm.harness.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kmm.harness.machine import Machine
+    from kmm_ext.holds import Outcome
 
 __all__ = ["DevicePort", "Unit"]
 
@@ -83,8 +86,39 @@ class DevicePort:
 
     def access(self, addr: int, *, write: bool = False, user: bool = True) -> str:
         """See :func:`kmm.hooks.access`."""
-        raise NotImplementedError("accesses by programs come with the CPU side of the saturating machine")
+        machine = self.machine
+        context = machine.event(Kind.ACCESS, "store" if write else "load")
+        outcomes = machine.translations.cpu_outcomes(context.cpu, addr, write=write, user=user)
+        machine.translations.depends_on(machine.translations.cpu_contexts(context.cpu), addr)
+        return self._perform(f"CPU{context.cpu}", outcomes)
 
     def dma(self, device: int, pasid: int, addr: int, *, write: bool = False) -> str:
         """See :func:`kmm.hooks.dma`."""
-        raise NotImplementedError
+        unit, source = self.sources[device]
+        machine = self.machine
+        machine.event(Kind.ACCESS, "DMA write" if write else "DMA read")
+        machine.scheduler.read(machine.locations.named("unit", unit.name))
+        machine.translations.depends_on(machine.translations.pasid_contexts(unit.name, pasid), addr)
+        return self._perform(unit.name, unit.hardware.outcomes(source, pasid, addr, write=write))
+
+    def _perform(self, agent: str, outcomes: Sequence[Outcome]) -> str:
+        """Let the access end in the worst way it can: through what is not a page table any more, else
+        through a stale entry, else as memory says."""
+        machine = self.machine
+        translations = machine.translations
+        worst = max(outcomes, key=translations.badness)
+        for pfn in translations.strays(worst):
+            machine.assert_port.violate(
+                "freed-table-walked", f"{agent} walks a frame that is no page table any more", pfn=pfn,
+                agents=[agent])
+        for pa, old, new in worst.writes:
+            machine.scheduler.write(machine.locations.word(pa))
+            if translations.is_dangling(pa >> 12):
+                machine.assert_port.violate(
+                    "freed-table-written", f"{agent} sets Accessed or Dirty in a frame that is no page table "
+                    "any more", pfn=pa >> 12, agents=[agent])
+            if machine.recorder is not None:
+                machine.recorder.used(agent, pa >> 12, f"sets {'D' if (old ^ new) & 0x40 else 'A'} in")
+        translations.holds.perform(worst)
+        translations.after_walk()
+        return "fault" if worst.pa is None else "stale" if worst.via is not None and worst.via.stale else "ok"

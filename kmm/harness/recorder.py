@@ -65,12 +65,13 @@ class Recorder:
         self._tables: dict[int, str] = {}
         self._pages: dict[int, str] = {}
         self._is_table: set[int] = set()
+        self._ever_table: set[int] = set()
 
     # --- names ------------------------------------------------------------------------------------
 
     def name(self, pfn: int) -> str:
         """The symbolic name of a frame: ``T3`` if it was ever a page table, else ``P7``."""
-        if pfn in self._is_table:
+        if pfn in self._ever_table:
             return self._tables.setdefault(pfn, f"T{len(self._tables) + 1}")
         return self._pages.setdefault(pfn, f"P{len(self._pages) + 1}")
 
@@ -123,6 +124,7 @@ class Recorder:
     def became_table(self, context: Context, pfn: int) -> None:
         """A frame's page type became page table."""
         self._is_table.add(pfn)
+        self._ever_table.add(pfn)
 
     def freed(self, context: Context, pfn: int, order: int) -> None:
         """The current event frees frames."""

@@ -106,8 +106,10 @@ def diagram(recorder: Recorder, story: Story) -> list[str]:
         cells = []
         if (record.actor, function) != current.get(name):
             current[name] = (record.actor, function)
-            head = f"<{record.actor}> " if record.irq or not name.startswith(record.actor.upper()) else ""
-            cells.append(f"{head}{function}".strip())
+            if record.irq or record.actor.upper() != name.upper():
+                cells.append("<IRQ>" if record.irq else f"<{record.actor.partition(' ')[0]}>")
+            if function:
+                cells.append(function)
         text = describe(recorder, record)
         if record.violations:
             text += "  <--"
@@ -146,7 +148,8 @@ def render(recorder: Recorder, story: Story, replay: str = "") -> str:
     rule = violation.rule
     bar = "=" * WIDTH
     lines = [bar, *textwrap.wrap(f"{rule.id} {rule.slug}: {violation.summary}", WIDTH)]
-    lines.append(f"in {violation.place.function}() {violation.place.file}, by {violation.actor}".rstrip())
+    where = f"in {violation.place.function}() {violation.place.file}, " if violation.place.file else ""
+    lines += textwrap.wrap(f"{where}by {violation.actor}", WIDTH)
     lines += ["", *textwrap.wrap(f"Rule: {rule.contract}.", WIDTH), *textwrap.wrap(f"Source: {rule.source}", WIDTH)]
     life = life_lines(recorder, story)
     if life:

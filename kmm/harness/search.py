@@ -75,7 +75,7 @@ class Result:
 def explore(program: Callable[[Core], None], reset: Callable[[], None], *, mode: str = "source",
             key: Callable[[Any], object] = lambda payload: payload,
             at_end: Callable[[Core, str], list[Any]] | None = None,
-            max_executions: int | None = None, stop_at_first: bool = False,
+            max_executions: int | None = None, patience: int | None = None, stop_at_first: bool = False,
             on_progress: Callable[[Progress], None] | None = None) -> Result:
     """Run *program* under every schedule that matters.
 
@@ -86,6 +86,7 @@ def explore(program: Callable[[Core], None], reset: Callable[[], None], *, mode:
     :param at_end: called after each execution with its status (``"done"`` or ``"deadlock"``); gives
         further violations.
     :param max_executions: stop after so many schedules.
+    :param patience: after the first counterexample, look for shorter ones in so many more schedules.
     :param stop_at_first: stop after the first execution with a violation.
     :raises kmm_ext.explorer.ActorError: an actor raised.
     :raises kmm_ext.explorer.Nondeterminism: a second run of a schedule differed from the first.
@@ -94,6 +95,7 @@ def explore(program: Callable[[Core], None], reset: Callable[[], None], *, mode:
     executions = blocked = events = rechecked = 0
     found: dict[object, Found] = {}
     bound: str | None = None
+    first: int | None = None
     while True:
         reset()
         status = core.execute(program)
@@ -116,6 +118,11 @@ def explore(program: Callable[[Core], None], reset: Callable[[], None], *, mode:
             break
         if stop_at_first and found:
             bound = "the first counterexample"
+            break
+        if found and first is None:
+            first = executions
+        if patience is not None and first is not None and executions >= first + patience:
+            bound = f"the limit of {patience} schedules after the first counterexample"
             break
         if max_executions is not None and executions >= max_executions:
             bound = f"--max-executions {max_executions}"

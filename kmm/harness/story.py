@@ -67,7 +67,9 @@ def _life(records: Sequence[Record], pfn: int) -> list[Record]:
     about = [record for record in records if pfn in record.frames
              and (record.frames[0] == pfn or record.what in ("queued", "moved"))]
     births = [index for index, record in enumerate(about) if record.what == "allocated"]
-    return about[births[-1]:] if births else about
+    links = [index for index, record in enumerate(about) if record.what == "linked"]
+    as_table = [birth for birth in births if links and birth < links[-1]]
+    return about[(as_table or births)[-1]:] if births else about
 
 
 def _scene(records: Sequence[Record], end: int, pfn: int | None) -> list[Record]:

@@ -102,7 +102,7 @@ class SyncPort:
     def spawn_worker(self, name: str, function: Callable[[], None]) -> None:
         """See :func:`kmm.hooks.spawn_worker`."""
         machine = self.machine
-        machine.start(name, function, cpu=machine.spec.cpus - 1)
+        machine.start(f"kworker {name}", function, cpu=machine.spec.cpus - 1)
 
     def wait(self, what: str, condition: Callable[[], bool], *objects: Any) -> None:
         """See :func:`kmm.hooks.wait`."""

@@ -23,7 +23,7 @@ from kmm_ext.memory import FrameState
 if TYPE_CHECKING:
     from kmm.harness.machine import Machine
     from kmm.harness.recorder import Recorder
-    from kmm_ext.holds import Effects, Hold
+    from kmm_ext.holds import Effects, Hold, Outcome
 
 __all__ = ["LEVELS", "Translations", "hold_text"]
 
@@ -67,6 +67,7 @@ class Translations:
         self._agents = [self.holds.agent(f"CPU{cpu}") for cpu in range(cpus)]
         self._contexts: dict[tuple[int, int], int] = {}
         self._told: dict[int, list[str]] = {}
+        self._dangling: dict[int, None] = {}
         self._base: tuple[list[int], list[int], dict[tuple[int, int], int]] = ([], [], {})
 
     # --- the CPUs' instructions -----------------------------------------------------------------------
@@ -105,6 +106,58 @@ class Translations:
         if (old ^ value) & CR4_PGE or (old & ~value) & CR4_PCIDE:
             self.holds.flush_all(self._agents[cpu])
         self.after_invalidation()
+
+    # --- accesses of programs and devices ----------------------------------------------------------------
+
+    def cpu_outcomes(self, cpu: int, addr: int, *, write: bool, user: bool) -> list[Outcome]:
+        """How an access on *cpu* may end, given all that the CPU can hold."""
+        return self.holds.access(self._current(cpu), addr, write=write, user=user)
+
+    def depends_on(self, contexts: list[int], addr: int) -> None:
+        """The current event walks for *addr*: it depends on every table that may take part."""
+        machine = self.machine
+        scheduler = machine.scheduler
+        for context in contexts:
+            for hold in self.holds.holds_of(context):
+                span = 1 << (12 + 9 * hold.level)
+                if hold.kind == "leaf" or not hold.va <= addr < hold.va + span:
+                    continue
+                index = (addr >> (12 + 9 * (hold.level - 1))) & 511
+                scheduler.read(machine.locations.word((hold.pfn << 12) + index * 8))
+                scheduler.read(machine.locations.named("entries", hold.pfn))
+                scheduler.read(machine.locations.named("held", hold.pfn))
+                scheduler.read(machine.locations.named("frame", hold.pfn))
+
+    def pasid_contexts(self, unit: str, pasid: int) -> list[int]:
+        """The contexts in which *unit* translates for *pasid*."""
+        return [number for name, number in self.holds.contexts_by_name.items()
+                if (match := _IOMMU_CONTEXT.match(name)) and match[1] == unit and int(match[3]) == pasid]
+
+    def cpu_contexts(self, cpu: int) -> list[int]:
+        """The context that *cpu* translates in now."""
+        return [self._current(cpu)]
+
+    def strays(self, outcome: Outcome) -> list[int]:
+        """Frames that this way of an access reads as page tables although they were freed meanwhile."""
+        frames = [pa >> 12 for pa, _, _ in outcome.writes]
+        if outcome.via is not None and outcome.via.kind != "leaf":
+            frames.append(outcome.via.pfn)
+        return [pfn for pfn in dict.fromkeys(frames) if pfn in self._dangling]
+
+    def badness(self, outcome: Outcome) -> tuple[int, int, int]:
+        """Orders outcomes: what an adversary picks comes last."""
+        return (len(self.strays(outcome)), sum(pa >> 12 in self._dangling for pa, _, _ in outcome.writes),
+                outcome.via is not None)
+
+    def is_dangling(self, pfn: int) -> bool:
+        """Whether *pfn* was freed while somebody held it as a table, and may still be walked."""
+        return pfn in self._dangling
+
+    def after_walk(self) -> None:
+        """A walk wrote Accessed or Dirty bits within the current event."""
+        effects = self.holds.take_effects()
+        if effects.added:
+            self._added(effects)
 
     # --- what follows from an event ----------------------------------------------------------------------
 
@@ -178,7 +231,9 @@ class Translations:
         machine.scheduler.read(machine.locations.named("held", pfn))
         holds = self.holds.holders(pfn, leaves=False)
         if not holds:
+            self._dangling.pop(pfn, None)
             return
+        self._dangling[pfn] = None
         live = [hold for hold in holds if self._linked(hold)]
         agents = list(dict.fromkeys(agent(hold.context) for hold in (live or holds)))
         level = TABLES.get(holds[0].level, "table")
@@ -223,4 +278,5 @@ class Translations:
         self.cr3[:] = cr3
         self.cr4[:] = cr4
         self._contexts = dict(contexts)
+        self._dangling.clear()
         self.holds.take_effects()
