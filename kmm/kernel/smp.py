@@ -64,7 +64,13 @@ csd_data = DEFINE_PER_CPU(call_single_data)
 
 
 def csd_lock_wait(csd: call_single_data) -> None:
-    """Wait until the call was carried out (synchronous) or taken off the queue (asynchronous)."""
+    """Wait until the call was carried out (synchronous) or taken off the queue (asynchronous).
+
+    :context: interrupts enabled; with them disabled two CPUs can wait for each other.
+    """
+    if irqs_disabled():
+        hooks.violation("ipi-with-irqs-off", "csd_lock_wait",
+                        summary="a CPU waits for another CPU's interrupt with its own disabled")
     hooks.wait("csd_lock_wait", lambda: not csd.u_flags & CSD_FLAG_LOCK, csd)
 
 

@@ -70,6 +70,7 @@ from kmm.include.linux.pagevec import folio_batch, folio_batch_reinit
 from kmm.include.linux.percpu import DEFINE_PER_CPU, per_cpu_ptr, this_cpu_ptr
 from kmm.include.linux.poison import LIST_POISON1, LIST_POISON2
 from kmm.include.linux.types import gfp_t
+from kmm.mm.vmstat import counted_tables
 
 MAX_PAGE_ORDER = 10
 NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
@@ -423,6 +424,10 @@ def __free_pages_prepare(page: page, order: int) -> bool:
         bad_page(page, "page type still set: freed without its destructor")
         if PageTable(page):
             hooks.frame_is_table(pfn, False)
+    elif counted_tables.get(pfn):
+        hooks.violation("page-table-accounting", "free_pages_prepare", pfn=pfn,
+                        summary="a page table is freed that NR_PAGETABLE still counts")
+    counted_tables.pop(pfn, None)
 
     if free_page_is_bad(page):
         bad += 1

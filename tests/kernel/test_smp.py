@@ -86,6 +86,9 @@ def test_waiting_with_interrupts_off_is_reported(world, called):
     smp_call_function(called, None, 1)
     assert world.expect("warn") == {"where": "smp_call_function_many_cond",
                                     "condition": "lockdep_assert_irqs_enabled"}
+    for _ in 1, 2, 3:       # to claim each CPU's call, and to wait for it
+        world.expect("ipi-with-irqs-off")
+        world.expect("ipi-with-irqs-off")
 
 
 def test_two_cpus_calling_each_other_with_interrupts_off_deadlock(world, called):

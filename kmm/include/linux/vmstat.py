@@ -29,6 +29,8 @@ def lruvec_stat_sub_folio(folio: folio, idx: int) -> None:
 
 def lruvec_stat_mod_folio(folio: folio, idx: int, val: int) -> None:
     """Count pages of the node of a folio."""
+    if idx == NR_PAGETABLE:
+        count_table(folio, val)
     mod_node_page_state(None, idx, val)
 
 
@@ -44,6 +46,7 @@ def dec_node_page_state(page: object, idx: int) -> None:
 
 # Declared here, defined there:
 from kmm.include.linux.mm import folio_nr_pages
+from kmm.mm.vmstat import count_table
 from kmm.mm.vmstat import global_node_page_state as global_node_page_state
 from kmm.mm.vmstat import mod_node_page_state as mod_node_page_state
 from kmm.mm.vmstat import node_page_state as node_page_state
