@@ -17,6 +17,7 @@ Nothing here knows about page tables, Linux or the machine; it is the language, 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -96,7 +97,7 @@ class struct(metaclass=_struct_type):
     __slots__ = ("_container", "_loc")
     _container: struct | None
     _loc: int
-    _plan: ClassVar[tuple[tuple[str, Any], ...] | None] = None
+    _plan: ClassVar[_Plan | None] = None
 
     def __init__(self) -> None:
         self._container = None
@@ -112,13 +113,13 @@ class struct(metaclass=_struct_type):
         plan = cls.__dict__.get("_plan")
         if plan is None:
             plan = cls._plan = _zero_plan(cls)
-        for field, make in plan:
-            if make is None or make.__class__ is not _struct_type:
-                setattr(self, field, make)
-            else:
-                inner = make.zeroed()
-                inner._container = self
-                setattr(self, field, inner)
+        values, embedded = plan
+        for field, value in values:
+            setattr(self, field, value)
+        for field, kind in embedded:
+            inner = kind.zeroed()
+            inner._container = self
+            setattr(self, field, inner)
         return self
 
     def embed(self, field: str, inner: struct) -> None:
@@ -130,20 +131,26 @@ class struct(metaclass=_struct_type):
         return f"<{type(self).__name__}>"
 
 
-def _zero_plan(cls: type[struct]) -> tuple[tuple[str, Any], ...]:
-    plan: list[tuple[str, Any]] = []
+#: What zeroed storage holds: numbers and None by field, and the types of embedded structs by field.
+_Plan = tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, type[struct]], ...]]
+
+
+def _zero_plan(cls: type[struct]) -> _Plan:
+    values: list[tuple[str, Any]] = []
+    embedded: list[tuple[str, type[struct]]] = []
     for klass in reversed(cls.__mro__):
         if klass is struct or klass is object:
             continue
         namespace = klass.__dict__["__namespace__"]
-        for field, kind in klass.__dict__.get("__annotations__", {}).items():
+        for field, kind in inspect.get_annotations(klass).items():
             if field in klass.__dict__.get("__slots__", ()):
-                plan.append((field, _zero_of(str(kind), namespace, klass, field)))
-    return tuple(plan)
+                zero = _zero_of(str(kind), namespace, klass, field)
+                (embedded if isinstance(zero, _struct_type) else values).append((field, zero))
+    return tuple(values), tuple(embedded)
 
 
 def _zero_of(kind: str, namespace: dict[str, Any], klass: type, field: str) -> Any:
-    if kind.startswith(("Ptr[", "Callable")) or kind.endswith("| None") or kind.startswith("None"):
+    if kind.startswith(("Ptr[", "Callable", "None")) or kind.endswith("| None"):
         return None
     if kind == "bool":
         return False

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, final
+from typing import Any
 
 __all__ = ["ActorError", "Core", "Nondeterminism"]
 

@@ -112,7 +112,7 @@ class Schedule:
         script = _script(" ".join(fields["run"]), len(actors), origin)
         return cls(fields["scenario"][0], fields["scenario-hash"][0], fields["kernel"][0],
                    tuple(fields.get("overlay", ())), tuple(fields.get("set", ())),
-                   fields.get("config", [None])[0], fields["rule"][0], actors, script)  # type: ignore[list-item]
+                   fields.get("config", [None])[0], fields["rule"][0], actors, script)
 
 
 def _actors(text: str, origin: str) -> tuple[tuple[int, int], ...]:

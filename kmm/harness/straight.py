@@ -136,7 +136,7 @@ class Straight:
 
     # --- what its owner calls ---------------------------------------------------------------------
 
-    def run(self, program: Callable[[Straight], None]) -> None:
+    def run(self, program: Callable[[Straight], object]) -> None:
         """Run *program* (it spawns actors), then every actor to its end.
 
         :raises Stuck: some actor can never go on.

@@ -22,7 +22,7 @@ from kmm_ext.snapshot import Image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kmm.harness.machine import Scheduler
+    from kmm.harness.scheduler import Scheduler
     from kmm.harness.recorder import Recorder
     from kmm.harness.violation import Violation
     from kmm.linker import Kernel
