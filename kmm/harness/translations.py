@@ -96,8 +96,22 @@ class Translations:
         """MOV CR3 on *cpu*: bit 63 keeps what the new PCID holds (with PCIDs on)."""
         keep = bool(value & CR3_NOFLUSH) and bool(self.cr4[cpu] & CR4_PCIDE)
         self.cr3[cpu] = value & ~CR3_NOFLUSH
-        self.holds.mov_cr3(self._current(cpu), value & ~CR3_NOFLUSH, flush=not keep)
+        context = self._current(cpu)
+        self.holds.mov_cr3(context, value & ~CR3_NOFLUSH, flush=not keep)
         self.after_invalidation()
+        if keep and self._dangling:
+            self._reloaded(context)
+
+    def _reloaded(self, context: int) -> None:
+        """A PCID is loaded again without a flush: what it kept must not lead through freed tables."""
+        machine = self.machine
+        for hold in self.holds.strays(context):
+            if hold.kind == "intermediate" and hold.pfn in self._dangling:
+                name = agent(hold.context)
+                machine.report(Violation(
+                    "freed-table-walked", machine.context.name, place(4),
+                    f"{name} is loaded again without a flush and still holds the {hold_text(hold)} that led to "
+                    "a freed table", {"pfn": hold.pfn, "agents": [name]}))
 
     def write_cr4(self, cpu: int, value: int) -> None:
         """MOV CR4 on *cpu*: a change of PGE, or clearing PCIDE, drops everything (SDM 4.10.4.1)."""
@@ -229,11 +243,14 @@ class Translations:
         """Check that no agent can still walk *pfn* as a table; it is freed by the current event."""
         machine = self.machine
         machine.scheduler.read(machine.locations.named("held", pfn))
-        holds = self.holds.holders(pfn, leaves=False)
-        if not holds:
+        everyone = self.holds.holders(pfn, leaves=False, inactive=True)
+        if everyone:
+            self._dangling[pfn] = None
+        else:
             self._dangling.pop(pfn, None)
+        holds = [hold for hold in everyone if hold.active]
+        if not holds:
             return
-        self._dangling[pfn] = None
         live = [hold for hold in holds if self._linked(hold)]
         agents = list(dict.fromkeys(agent(hold.context) for hold in (live or holds)))
         level = TABLES.get(holds[0].level, "table")
