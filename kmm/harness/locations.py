@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["Locations"]
 
 
+# What is named by its address has its number from it; below that, numbers are given in order.
+_WORD = 1 << 56
+_FRAME = 2 << 56
+_ENTRIES = 3 << 56
+_HELD = 4 << 56
+
+
 class Locations:
-    """Numbers for locations, dense and never reused within one world."""
+    """Numbers for locations, never reused within one world."""
 
     def __init__(self) -> None:
         self._ids: dict[Hashable, int] = {}
-        self._words: dict[int, int] = {}
+        self._fields: dict[tuple[int, str], int] = {}
+        self._locks: dict[int, int] = {}
         self._count = 0
         self._static: dict[int, str] = {}
 
@@ -39,11 +47,19 @@ class Locations:
 
     def word(self, pa: int) -> int:
         """The 8-byte word of physical memory that contains *pa*."""
-        loc = self._words.get(pa >> 3)
-        if loc is None:
-            self._count += 1
-            loc = self._words[pa >> 3] = self._count
-        return loc
+        return _WORD + (pa >> 3)
+
+    def frame(self, pfn: int) -> int:
+        """What frame *pfn* is used for."""
+        return _FRAME + pfn
+
+    def entries(self, pfn: int) -> int:
+        """The present entries of the table in frame *pfn*, all together."""
+        return _ENTRIES + pfn
+
+    def held(self, pfn: int) -> int:
+        """Who holds entries that lead to frame *pfn*."""
+        return _HELD + pfn
 
     def object(self, obj: Any, context: Context) -> int:
         """The contents of a struct as a whole, on first touch by *context*."""
@@ -61,7 +77,21 @@ class Locations:
 
     def field(self, obj: Any, field: str, context: Context) -> int:
         """One field of a struct."""
-        return self.named("field", obj._loc or self.object(obj, context), field)
+        key = (obj._loc or self.object(obj, context), field)
+        loc = self._fields.get(key)
+        if loc is None:
+            self._count += 1
+            loc = self._fields[key] = self._count
+        return loc
+
+    def lock(self, obj: Any, context: Context) -> int:
+        """Who holds the lock in a struct."""
+        whole = obj._loc or self.object(obj, context)
+        loc = self._locks.get(whole)
+        if loc is None:
+            self._count += 1
+            loc = self._locks[whole] = self._count
+        return loc
 
     def label(self, obj: Any) -> str:
         """What a report calls an object: its static name, or the type and member it is embedded as."""

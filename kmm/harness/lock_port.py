@@ -36,8 +36,7 @@ class LockPort:
         self._rwsems.clear()
 
     def _loc(self, obj: Any) -> int:
-        machine = self.machine
-        return machine.locations.named("lock", machine.locations.object(obj, machine.context))
+        return self.machine.locations.lock(obj, self.machine.context)
 
     def _rwsem(self, obj: Any) -> Rwsem:
         loc = self._loc(obj)

@@ -103,7 +103,9 @@ class Machine:
         """
         context = self.context
         self.scheduler.step(kind)
-        self.resumed(context)
+        self.context = context
+        if not context.reader and (context.preempt or context.irqs_off or context.rcu):
+            self.note_reader(context)
         if self.recorder is not None:
             self.recorder.event(context, kind, detail)
         return context

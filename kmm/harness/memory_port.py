@@ -70,7 +70,7 @@ class MemoryPort:
             scheduler.write(word)
         else:
             scheduler.read(word)
-        scheduler.read(machine.locations.named("frame", pa >> 12))
+        scheduler.read(machine.locations.frame(pa >> 12))
         if self.memory.state(pa >> 12) == FrameState.FREE:
             verb = "writes to" if writes else "reads"
             machine.assert_port.violate("use-after-free", f"{machine.context.name} {verb} a freed frame",
@@ -213,7 +213,7 @@ class MemoryPort:
         machine = self.machine
         machine.event(Kind.ALLOC)
         for frame in range(pfn, pfn + (1 << order)):
-            machine.scheduler.write(machine.locations.named("frame", frame))
+            machine.scheduler.write(machine.locations.frame(frame))
             self.memory.set_state(frame, FrameState.ALLOCATED)
         if machine.recorder is not None:
             machine.recorder.allocated(machine.context, pfn, order)
@@ -225,7 +225,7 @@ class MemoryPort:
         if machine.recorder is not None:
             machine.recorder.freed(machine.context, pfn, order)
         for frame in range(pfn, pfn + (1 << order)):
-            machine.scheduler.write(machine.locations.named("frame", frame))
+            machine.scheduler.write(machine.locations.frame(frame))
             if self.memory.state(frame) == FrameState.FREE:
                 machine.assert_port.violate("double-free", "a frame is freed that is free already", pfn=frame)
             machine.translations.before_free(frame)

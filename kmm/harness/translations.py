@@ -138,9 +138,9 @@ class Translations:
                     continue
                 index = (addr >> (12 + 9 * (hold.level - 1))) & 511
                 scheduler.read(machine.locations.word((hold.pfn << 12) + index * 8))
-                scheduler.read(machine.locations.named("entries", hold.pfn))
-                scheduler.read(machine.locations.named("held", hold.pfn))
-                scheduler.read(machine.locations.named("frame", hold.pfn))
+                scheduler.read(machine.locations.entries(hold.pfn))
+                scheduler.read(machine.locations.held(hold.pfn))
+                scheduler.read(machine.locations.frame(hold.pfn))
 
     def pasid_contexts(self, unit: str, pasid: int) -> list[int]:
         """The contexts in which *unit* translates for *pasid*."""
@@ -179,7 +179,7 @@ class Translations:
         """A word of memory changed within the current event."""
         machine = self.machine
         if old & _PRESENT and old != new:
-            machine.scheduler.write(machine.locations.named("entries", pa >> 12))
+            machine.scheduler.write(machine.locations.entries(pa >> 12))
         effects = self.holds.take_effects()
         if effects.added:
             self._added(effects)
@@ -188,7 +188,7 @@ class Translations:
         """Many words changed within the current event."""
         machine = self.machine
         for pfn in range(pa >> 12, (pa + length + 4095) >> 12):
-            machine.scheduler.write(machine.locations.named("entries", pfn))
+            machine.scheduler.write(machine.locations.entries(pfn))
         effects = self.holds.take_effects()
         if effects.added:
             self._added(effects)
@@ -196,8 +196,8 @@ class Translations:
     def _added(self, effects: Effects) -> None:
         machine = self.machine
         for pfn in effects.added:
-            machine.scheduler.write(machine.locations.named("held", pfn))
-            machine.scheduler.read(machine.locations.named("frame", pfn))
+            machine.scheduler.write(machine.locations.held(pfn))
+            machine.scheduler.read(machine.locations.frame(pfn))
             if machine.memory.state(pfn) == FrameState.FREE:
                 agents = self._agents_holding(pfn)
                 machine.report(Violation(
@@ -213,10 +213,11 @@ class Translations:
         """Translations were dropped within the current event."""
         machine = self.machine
         effects = self.holds.take_effects()
+        read, entries = machine.scheduler.read, machine.locations.entries
         for pfn in effects.scanned:
-            machine.scheduler.read(machine.locations.named("entries", pfn))
+            read(entries(pfn))
         for pfn in effects.dropped:
-            machine.scheduler.write(machine.locations.named("held", pfn))
+            machine.scheduler.write(machine.locations.held(pfn))
         if machine.recorder is not None:
             self._tell_dropped(machine.recorder)
         if effects.added:
@@ -242,7 +243,7 @@ class Translations:
     def before_free(self, pfn: int) -> None:
         """Check that no agent can still walk *pfn* as a table; it is freed by the current event."""
         machine = self.machine
-        machine.scheduler.read(machine.locations.named("held", pfn))
+        machine.scheduler.read(machine.locations.held(pfn))
         everyone = self.holds.holders(pfn, leaves=False, inactive=True)
         if everyone:
             self._dangling[pfn] = None
