@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kmm.harness.blame import BadInput, one_line
 from kmm.harness.kernels import Recipe
-from kmm.harness.litmus import Scenario, ScenarioError, find
+from kmm.harness.litmus import Scenario, find
 from kmm.harness.outcome import FORMAT, Check, Finding, Report, StoryLine
 from kmm.harness.recorder import Recorder
 from kmm.harness.report import describe, diagram, render
@@ -20,10 +21,7 @@ from kmm.harness.schedule import Schedule, ScheduleError
 from kmm.harness.search import Found, explore, run_script
 from kmm.harness.shrink import shrink
 from kmm.harness.story import tell
-from kmm.harness.world import BootError, boot
-from kmm.kconfig import ConfigError
-from kmm.linker import LinkError
-from kmm.overlay import OverlayError
+from kmm.harness.world import boot
 from kmm_ext.explorer import Nondeterminism
 
 if TYPE_CHECKING:
@@ -50,10 +48,6 @@ NOT_MODELLED = [
 
 
 Pairs = list[tuple[int, int]]
-
-
-class BadInput(ValueError):
-    """What the user gave cannot be used: one line that names it, the reason and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +86,20 @@ def check_all(options: Options, watcher: Watcher) -> Report:
 
     :raises BadInput: a config, overlay, scenario or setting cannot be used.
     """
-    try:
+    with one_line():
         recipe = Recipe.of(options.config, options.settings, options.overlays)
         scenarios = [find(name) for name in options.scenarios]
+    with one_line(recipe.overlays):
         info = recipe.info()
-        watcher.kernel(info)
-        checks = []
-        for scenario in scenarios:
-            watcher.begin(scenario.name)
+    watcher.kernel(info)
+    checks = []
+    for scenario in scenarios:
+        watcher.begin(scenario.name)
+        with one_line(recipe.overlays, scenario):
             check = check_one(recipe, scenario, watcher, max_executions=options.max_executions,
                               stop_at_first=options.stop_at_first, save_dir=options.save_dir)
-            checks.append(check)
-            watcher.done(check)
-    except (ConfigError, OverlayError, ScenarioError, LinkError, BootError, ScheduleError) as error:
-        raise BadInput(str(error)) from error
+        checks.append(check)
+        watcher.done(check)
     return Report(FORMAT, info, checks, NOT_MODELLED)
 
 
@@ -207,21 +201,30 @@ def replay_file(path: Path) -> str:
 
     :raises BadInput: it cannot be read, or was found on another kernel, scenario or machine.
     """
-    try:
-        schedule = Schedule.load(path)
+    with one_line():
+        schedule = _loaded(path)
         recipe = Recipe.of(Path(schedule.config) if schedule.config else None, schedule.settings,
                            [Path(overlay) for overlay in schedule.overlays])
         scenario = find(schedule.scenario)
-        if scenario.fingerprint != schedule.scenario_hash:
-            raise ScheduleError(f"{path}: the scenario {schedule.scenario} is not the one this schedule was found "
-                                "on: its text has changed; run kmm check --save again")
+    if scenario.fingerprint != schedule.scenario_hash:
+        raise BadInput(f"{path}: the scenario {schedule.scenario} is not the one this schedule was found "
+                       "on: its text has changed; run kmm check --save again")
+    with one_line(recipe.overlays, scenario):
         kernel = recipe.build()
         if kernel.fingerprint != schedule.kernel:
-            raise ScheduleError(f"{path}: found on kernel {schedule.kernel[:12]}, but this one is "
-                                f"{kernel.fingerprint[:12]} (sources, configuration or overlays differ); "
-                                "run kmm check --save again")
-        return _told(recipe, scenario, schedule, f"kmm replay {path}").report
-    except Nondeterminism as error:
-        raise BadInput(f"{path}: the schedule does not fit: {error}") from error
-    except (ConfigError, OverlayError, ScenarioError, LinkError, BootError, ScheduleError) as error:
+            raise BadInput(f"{path}: found on kernel {schedule.kernel[:12]}, but this one is "
+                           f"{kernel.fingerprint[:12]} (sources, configuration or overlays differ); "
+                           "run kmm check --save again")
+        try:
+            return _told(recipe, scenario, schedule, f"kmm replay {path}").report
+        except Nondeterminism as error:
+            raise BadInput(f"{path}: the schedule does not fit: {error}") from error
+        except ScheduleError as error:
+            raise BadInput(f"{path}: {error}") from error
+
+
+def _loaded(path: Path) -> Schedule:
+    try:
+        return Schedule.load(path)
+    except ScheduleError as error:
         raise BadInput(str(error)) from error
