@@ -58,7 +58,7 @@ class AssertPort:
             return False
         code = frame.tb_frame.f_code
         text = linecache.getline(code.co_filename, frame.tb_lineno).strip()
-        what = str(error) or text.removeprefix("assert ") or "an assertion"
+        what = str(error) or text.partition("assert ")[2] or "an assertion"
         where = Place(Path(code.co_filename).name, code.co_name, frame.tb_lineno)
         machine = self.machine
         machine.report(Violation("self-check", machine.context.name, where, f"the scenario says: {what}"))

@@ -49,7 +49,7 @@ def one_line(overlays: Sequence[Overlay] = (), scenario: Scenario | None = None)
     except Nondeterminism as error:
         name = scenario.name if scenario is not None else "the boot"
         raise BadInput(f"{name}: a schedule went differently when it was run again ({error}): something "
-                       "outside the kernel decides what happens, or is kept from one run to the next") from error
+                       "outside the kernel decides what happens, or outlives an execution") from error
     except Stuck as error:
         name = scenario.name if scenario is not None else "the kernel"
         raise BadInput(f"{name}: the boot, setup() or finish() gets stuck: {error}") from error

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a check says, as a value: printed for people, written as JSON for tools.
 
-``kmm check --json`` writes :class:`Report`; its JSON schema is ``msgspec.json.schema(Report)`` and is
-kept in ``kmm/harness/check.schema.json``.  Field names are part of the interface.
+``kmm check --json`` writes :class:`Report`.  Its JSON schema is kept in ``kmm/harness/check.schema.json``;
+``python -m kmm.harness.outcome > kmm/harness/check.schema.json`` writes it anew.  Field names are part of
+the interface.
 """
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -119,5 +121,12 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def report_schema() -> dict[str, Any]:
-    """The JSON schema of :class:`Report`."""
-    return msgspec.json.schema(Report)
+    """The JSON schema of :class:`Report` (draft 2020-12)."""
+    schema = msgspec.json.schema(Report)
+    for definition in schema["$defs"].values():
+        definition["description"] = cleandoc(definition["description"])     # as Python 3.13 keeps it
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FORMAT, **schema}
+
+
+if __name__ == "__main__":
+    print(msgspec.json.format(msgspec.json.encode(report_schema(), order="sorted"), indent=2).decode())
