@@ -24,6 +24,9 @@ __all__ = ["MemoryPort"]
 DIRECT_MAP_L4 = 0xFFFF_8880_0000_0000
 DIRECT_MAP_L5 = 0xFF11_0000_0000_0000
 
+# As plain numbers: every load and store compares with them.
+_FREE = int(FrameState.FREE)
+_TABLE = int(FrameState.TABLE)
 
 #: Compound operations by which the slab allocator frees an object.
 _FREES = ("kfree", "kvfree", "kmem_cache_free")
@@ -64,23 +67,21 @@ class MemoryPort:
         pa = self.physical(addr)
         machine = self.machine
         machine.event(kind)
-        scheduler = machine.scheduler
-        word = machine.locations.word(pa)
+        scheduler, locations, pfn = machine.scheduler, machine.locations, pa >> 12
         if writes:
-            scheduler.write(word)
+            scheduler.write(locations.word(pa))
         else:
-            scheduler.read(word)
-        scheduler.read(machine.locations.frame(pa >> 12))
-        if self.memory.state(pa >> 12) == FrameState.FREE:
+            scheduler.read(locations.word(pa))
+        scheduler.read(locations.frame(pfn))
+        if self.memory.state(pfn) == _FREE:
             verb = "writes to" if writes else "reads"
-            machine.assert_port.violate("use-after-free", f"{machine.context.name} {verb} a freed frame",
-                                        pfn=pa >> 12)
+            machine.assert_port.violate("use-after-free", f"{machine.context.name} {verb} a freed frame", pfn=pfn)
         return pa
 
     def _stored(self, pa: int, old: int, new: int) -> None:
         """An entry may have changed: what the walkers make of it belongs to the same event."""
         machine = self.machine
-        if old != new and self.memory.state(pa >> 12) == FrameState.TABLE:
+        if old != new and self.memory.state(pa >> 12) == _TABLE:
             self._relinked(old, new)
         machine.translations.after_store(pa, old, new)
         if machine.recorder is not None:
