@@ -28,6 +28,8 @@ cdef struct Section:
     int start                    # the event that took a lock
     int end                      # the event that gave it back, or its actor's last touch of it
     bint held                    # it was not given back
+    bint known                   # the racing event comes after its start anyway
+    bint dropped                 # of Tree._keep
 
 
 cdef class Tree:
@@ -70,6 +72,11 @@ cdef class Tree:
     cdef int races(self, Event *event, int n) except -1
     cdef bint _known(self, int i, Event *event) noexcept
     cdef bint _immediate(self, int k) noexcept
-    cdef int _lift(self, Event *event, int i) except -1
+    cdef int _find_sections(self, Event *event) except -1
+    cdef int _start_of(self, Event *event, int i, bint *held) noexcept
+    cdef bint _ends(self, int i) noexcept
+    cdef bint _section_is_immediate(self, Section *section) noexcept
+    cdef bint _keep(self, int r, int n) noexcept
+    cdef void _drop(self, int r, int n) noexcept
     cdef bint _try_first(self, int r, int n, Event *event) noexcept
-    cdef int _reverse(self, int r, bint sections, int n, Event *event) except -1
+    cdef int _reverse(self, int r, int n, Event *event) except -1

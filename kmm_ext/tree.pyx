@@ -303,40 +303,21 @@ cdef class Tree:
         :param n: its number, or the one that it would have.
         """
         cdef Trace trace = self.trace
-        cdef int k, s, other, i
-        cdef Section *section
-        cdef bint possible
+        cdef int k, s
         if not trace.found_count:
             return 0
         trace.mark(trace.touches + event.first, event.count)
         self._section_count = 0
+        for k in range(event.count):
+            if trace.touches[event.first + k].flags & NEEDS:
+                self._find_sections(event)
+                break
         for k in range(trace.found_count):
-            i = trace.found[k]
-            if self._known(i, event) or not self._immediate(k):
-                continue
-            if not self._lift(event, i):
-                self._reverse(i, False, n, event)
+            if not self._known(trace.found[k], event) and self._immediate(k) and not self._ends(trace.found[k]):
+                self._reverse(trace.found[k], n, event)
         for s in range(self._section_count):
-            section = &self._sections[s]
-            possible = True
-            for k in range(trace.found_count):
-                i = trace.found[k]
-                if i == section.end or not trace.before(section.start, i) or (
-                        trace.events[i].pid == trace.events[section.end].pid and section.start <= i <= section.end):
-                    continue
-                # Another holder's section may overlap this one; any other order is real.
-                for other in range(self._section_count):
-                    if self._sections[other].end == i:
-                        break
-                else:
-                    possible = False
-                    break
-            for other in range(self._section_count):
-                if self._sections[other].start < section.start and (
-                        self._sections[other].held or section.start < self._sections[other].end):
-                    possible = False
-            if possible:
-                self._reverse(section.start, True, n, event)
+            if not self._sections[s].known and self._section_is_immediate(&self._sections[s]):
+                self._reverse(self._sections[s].start, n, event)
         return 0
 
     cdef bint _known(self, int i, Event *event) noexcept:
@@ -352,19 +333,39 @@ cdef class Tree:
                 return False
         return True
 
-    cdef int _lift(self, Event *event, int i) except -1:
-        """If event *i* ends or begins a section of a lock that *event* needs, remember the section.
+    cdef int _find_sections(self, Event *event) except -1:
+        """Which conflicts of *event* end a section of a lock that it needs, or lie in one that is open?"""
+        cdef Trace trace = self.trace
+        cdef int k, start
+        cdef bint held
+        cdef void *grown
+        for k in range(trace.found_count):
+            if self._known(trace.found[k], event):
+                continue
+            start = self._start_of(event, trace.found[k], &held)
+            if start < 0 or (start == trace.found[k] and not held):
+                continue
+            if self._section_count == self._section_capacity:
+                grown = realloc(self._sections, 2 * self._section_capacity * sizeof(Section))
+                if not grown:
+                    raise MemoryError
+                self._sections = <Section *> grown
+                self._section_capacity *= 2
+            self._sections[self._section_count].start = start
+            self._sections[self._section_count].end = trace.found[k]
+            self._sections[self._section_count].held = held
+            self._sections[self._section_count].known = self._known(start, event)
+            self._section_count += 1
+        return 0
 
-        :return: whether it does.
-        """
+    cdef int _start_of(self, Event *event, int i, bint *held) noexcept:
+        """The event that took what *event* needs and event *i* gave back (or its actor holds), or -1."""
         cdef Trace trace = self.trace
         cdef Event *earlier = &trace.events[i]
         cdef Touch *needed
         cdef Touch *touch
-        cdef void *grown
-        cdef int k, other, start, acquired
-        cdef bint held = False
-        start = trace.count + 1
+        cdef int k, other, acquired, start = -1
+        held[0] = False
         for k in range(event.count):
             needed = &trace.touches[event.first + k]
             if not needed.flags & NEEDS:
@@ -373,39 +374,49 @@ cdef class Tree:
                 touch = &trace.touches[earlier.first + other]
                 if touch.place != needed.place:
                     continue
-                if touch.acquired >= 0:
-                    start = min(start, touch.acquired)
+                if touch.acquired >= 0 and (start < 0 or touch.acquired < start):
+                    start = touch.acquired
                 acquired = trace.first_holding(needed.place, earlier.pid)
-                if acquired >= 0:
-                    held = True
-                    start = min(start, acquired)
-        if start > trace.count:
-            return False
-        if start == i and not held:
-            return False
-        if self._known(start, event):
-            return True
-        if self._section_count == self._section_capacity:
-            grown = realloc(self._sections, 2 * self._section_capacity * sizeof(Section))
-            if not grown:
-                raise MemoryError
-            self._sections = <Section *> grown
-            self._section_capacity *= 2
-        self._sections[self._section_count].start = start
-        self._sections[self._section_count].end = i
-        self._sections[self._section_count].held = held
-        self._section_count += 1
+                if 0 <= acquired <= i:
+                    held[0] = True
+                    if start < 0 or acquired < start:
+                        start = acquired
+        return start
+
+    cdef bint _ends(self, int i) noexcept:
+        """Whether event *i* ends a section."""
+        cdef int s
+        for s in range(self._section_count):
+            if self._sections[s].end == i:
+                return True
+        return False
+
+    cdef bint _section_is_immediate(self, Section *section) noexcept:
+        """Whether no later conflict lies between *section* and the event.
+
+        Those inside do not count, and neither does the end of another one, which may overlap this one.
+        """
+        cdef Trace trace = self.trace
+        cdef int k, i
+        for k in range(trace.found_count):
+            i = trace.found[k]
+            if trace.before(section.start, i) and not self._ends(i) and not (
+                    trace.events[i].pid == trace.events[section.end].pid and section.start <= i <= section.end):
+                return False
         return True
 
-    cdef int _reverse(self, int r, bint sections, int n, Event *event) except -1:
+    # --- reversing one race -------------------------------------------------------------------------------
+
+    cdef int _reverse(self, int r, int n, Event *event) except -1:
         """Make sure that some execution runs *event* before event *r*.
 
-        :param sections: that execution has none of the sections from *r* on before *event*.
+        It has the events in between that do not depend on *r*, as far as *event* can follow them; it
+        may begin with any of these that comes first, or with *event* itself.
         """
         cdef Trace trace = self.trace
         cdef uint64_t *row
-        cdef int k, s, word, low = r >> 6, pid, first = -1
-        cdef bint clash, mine
+        cdef int k, word, low = r >> 6, pid, first = -1
+        cdef bint after, mine = event.prev <= r
         cdef void *grown
         if self._kept_words < trace.words:
             grown = realloc(self._kept, trace.words * sizeof(uint64_t))
@@ -413,31 +424,23 @@ cdef class Tree:
                 raise MemoryError
             self._kept = <uint64_t *> grown
             self._kept_words = trace.words
-        memset(self._kept + low, 0, ((n >> 6) - low + 1) * sizeof(uint64_t))
-        mine = event.prev <= r               # nothing in between has to come before the event
+        if not self._keep(r, n):
+            return 0
         for k in range(r + 1, n):
-            row = trace.row(k)
-            if (row[r >> 6] >> (r & 63)) & 1:
+            if not (self._kept[k >> 6] >> (k & 63)) & 1:
                 continue
-            if sections:
-                clash = False
-                for s in range(self._section_count):
-                    if r < self._sections[s].start <= k and trace.before(self._sections[s].start, k):
-                        clash = True
-                        break
-                if clash:
-                    continue
-            clash = False
+            row = trace.row(k)
+            after = False
             for word in range(low, (k >> 6) + 1):
                 if row[word] & self._kept[word]:
-                    clash = True
+                    after = True
                     break
-            self._kept[k >> 6] |= <uint64_t> 1 << (k & 63)
-            if not clash:
+            if not after:
                 pid = trace.events[k].pid
                 if self.has(r, BACKTRACK, pid) or self.naps(r, pid, trace.events[k].value):
                     return 0
-                if self.has(r, ENABLED, pid) and first != event.pid and (first < 0 or pid < first or pid == event.pid):
+                if self.has(r, ENABLED, pid) and first != event.pid and (
+                        first < 0 or pid < first or pid == event.pid):
                     first = pid
             if mine and trace.clashes(trace.touches + trace.events[k].first, trace.events[k].count):
                 mine = False
@@ -446,6 +449,48 @@ cdef class Tree:
         if first >= 0:
             self.put(r, BACKTRACK, first)
         return 0
+
+    cdef bint _keep(self, int r, int n) noexcept:
+        """Put what can come before the event, of what is between *r* and *n*, in the bits of ``_kept``.
+
+        A section of a lock that the event needs can come along only whole.
+
+        :return: whether the event can come before *r*.
+        """
+        cdef Section *section
+        cdef int s
+        cdef bint again = True
+        for s in range(self._section_count):
+            self._sections[s].dropped = self._sections[s].start == r
+        while again:
+            again = False
+            self._drop(r, n)
+            for s in range(self._section_count):
+                section = &self._sections[s]
+                if section.dropped or (not section.held and (
+                        section.end < r or (self._kept[section.end >> 6] >> (section.end & 63)) & 1)):
+                    continue
+                if section.start < r or section.known:
+                    return False
+                section.dropped = again = True
+        return True
+
+    cdef void _drop(self, int r, int n) noexcept:
+        """Put the events between *r* and *n* that depend neither on *r* nor on what is dropped in ``_kept``."""
+        cdef uint64_t *row
+        cdef int k, s, low = r >> 6
+        cdef bint dropped
+        memset(self._kept + low, 0, ((n >> 6) - low + 1) * sizeof(uint64_t))
+        for k in range(r + 1, n):
+            row = self.trace.row(k)
+            dropped = (row[r >> 6] >> (r & 63)) & 1
+            for s in range(self._section_count):
+                if dropped:
+                    break
+                dropped = self._sections[s].dropped and self._sections[s].start <= k and \
+                    self.trace.before(self._sections[s].start, k)
+            if not dropped:
+                self._kept[k >> 6] |= <uint64_t> 1 << (k & 63)
 
     cdef bint _try_first(self, int r, int n, Event *event) noexcept:
         """*event* depends on nothing that is kept before it: try its actor at node *r*, if that is awake.
