@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 __all__ = ["ActorError", "Core", "Nondeterminism"]
 
@@ -14,6 +16,7 @@ class ActorError(RuntimeError):
     schedule: list[tuple[int, int]]
     def __init__(self, actor: str, error: BaseException, schedule: list[tuple[int, int]]) -> None: ...
 
+@disjoint_base
 class Core:
     mode: str
     current: int
@@ -22,7 +25,8 @@ class Core:
     status: str
     blocked_on: list[tuple[int, str, int, int]]
     last_length: int
-    def __init__(self, mode: str = "source", *, seed: int = 1, depth: int = 4, verify: bool = False) -> None: ...
+    def __new__(cls, mode: str = "source", *, seed: int = 1, depth: int = 4,
+                verify: bool = False) -> Self: ...
     def spawn(self, function: Callable[[], None], name: str) -> int: ...
     def spawn_irq(self, function: Callable[[], None], name: str, cpu: int) -> int: ...
     def bind(self, pid: int, cpu: int) -> None: ...

@@ -51,9 +51,9 @@ from libc.string cimport memcpy, memset
 from kmm_ext._types cimport CAS_STORED, PAGE_SHIFT, PAGE_SIZE, entry_t, paddr_t
 from kmm_ext.holds cimport Holds
 from kmm_ext.memory cimport Memory, Observer
-from kmm_ext.walker cimport (ENTRY_LEAF, RIGHT_EXEC, RIGHT_USER, RIGHT_WRITE, WALK_BUS_ERROR, WALK_CHANGED,
-                             WALK_DONE, WALK_NOT_PRESENT, WALK_RESERVED, Walk, entry_table, walk_from,
-                             walk_from_root, walk_mark, walk_read, walk_unmarked, x86_format)
+from kmm_ext.walker cimport (RIGHT_EXEC, RIGHT_USER, RIGHT_WRITE, WALK_BUS_ERROR, WALK_DONE, WALK_NOT_PRESENT,
+                             Walk, entry_table, walk_from, walk_from_root, walk_mark, walk_read, walk_unmarked,
+                             x86_format)
 
 
 cdef enum:
@@ -823,7 +823,6 @@ cdef class VTD(Observer):
         :raises DMARFault: the request is blocked; the fault is recorded.
         :raises ValueError: *source* or *pasid* has too many bits.
         """
-        cdef int reason
         if not 0 <= source <= 0xffff:
             raise ValueError(f"a source id has 16 bits, {source:#x} has more")
         if pasid is not None and not 0 <= pasid <= 0xfffff:
