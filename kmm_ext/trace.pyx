@@ -360,7 +360,7 @@ cdef class Trace:
         cdef uint64_t *mine = self.row(n)
         cdef uint64_t *other
         cdef int prev = self.events[n].prev
-        cdef int used = (n >> 6) + 1, word, k, i
+        cdef int word, k, i
         memset(mine, 0, self.words * sizeof(uint64_t))
         if prev >= 0:
             other = self.row(prev)
