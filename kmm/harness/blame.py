@@ -19,6 +19,7 @@ from kmm.kconfig import ConfigError
 from kmm.linker import LinkError
 from kmm.overlay import OverlayError
 from kmm_ext.explorer import ActorError, Nondeterminism
+from kmm_ext.snapshot import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +45,7 @@ def one_line(overlays: Sequence[Overlay] = (), scenario: Scenario | None = None)
         yield
     except (BadInput, KeyboardInterrupt):
         raise
-    except (ConfigError, OverlayError, ScenarioError, BootError) as error:
+    except (ConfigError, OverlayError, ScenarioError, BootError, ImageError) as error:
         raise BadInput(str(error)) from error
     except Nondeterminism as error:
         name = scenario.name if scenario is not None else "the boot"

@@ -150,6 +150,8 @@ def _recheck(core: Core, program: Callable[[Core], None], reset: Callable[[], No
     for index, (before, now) in enumerate(zip(expected, found, strict=False)):
         if before[1:] != now[1:]:
             raise Nondeterminism(index, str(before[1:]), str(now[1:]))
+    if len(expected) != len(found):
+        raise Nondeterminism(min(len(expected), len(found)), f"{len(expected)} events", f"{len(found)} events")
 
 
 def run_script(program: Callable[[Core], None], script: Sequence[tuple[int, int]],
