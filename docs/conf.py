@@ -3,7 +3,7 @@
 
 project = "kmm"
 author = "the kmm authors"
-copyright = "the kmm authors, GPL-2.0-only"  # noqa: A001
+copyright = "the kmm authors, GPL-2.0-only"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.extlinks"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

@@ -37,16 +37,20 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A kernel .config, e.g. your distribution's.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
+              help="A kernel .config, e.g. your distribution's.")
 @click.option("--set", "settings", multiple=True, metavar="X=y", help="Set one CONFIG symbol; may be repeated.")
 @click.option("--overlay", "overlays", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="A patch as an overlay: a directory that mirrors the kernel tree, or one file. May be repeated; applied in order.")
+              help="A patch as an overlay: a directory that mirrors the kernel tree, or one file. May be repeated; "
+                   "applied in order.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
               help="Write the result as JSON to FILE (- for standard output).")
 @click.option("--save", "save_dir", type=click.Path(path_type=Path), metavar="DIR",
               help="Write each counterexample's schedule into DIR, for kmm replay.")
-@click.option("--max-executions", type=click.IntRange(min=1), metavar="N", help="Stop a scenario after N schedules (exit 3 if nothing was found).")
-@click.option("--first", is_flag=True, help="Stop a scenario at the first counterexample instead of finding the shortest.")
+@click.option("--max-executions", type=click.IntRange(min=1), metavar="N",
+              help="Stop a scenario after N schedules (exit 3 if nothing was found).")
+@click.option("--first", is_flag=True,
+              help="Stop a scenario at the first counterexample instead of finding the shortest.")
 @click.option("--list", "listing", is_flag=True, help="List the scenarios and leave.")
 def check(scenarios: tuple[str, ...], config: Path | None, settings: tuple[str, ...], overlays: tuple[Path, ...],
           json_file: Path | None, save_dir: Path | None, max_executions: int | None, first: bool,

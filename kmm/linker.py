@@ -196,7 +196,7 @@ def _without_linker(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _run(code: CodeType, namespace: dict[str, Any]) -> None:
-    exec(code, namespace)  # noqa: S102 - this is what a linker of Python modules does
+    exec(code, namespace)       # this is what a linker of Python modules does
 
 
 #: A line of a Kbuild file: an option, and the C file or folder that it decides about.

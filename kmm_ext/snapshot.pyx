@@ -51,7 +51,8 @@ cdef enum Kind:
 cdef tuple _LEAVES = (
     int, str, bytes, float, complex, type(None), type(Ellipsis), type(NotImplemented), type, enum.Enum,
     types.ModuleType, types.CodeType, types.GenericAlias, types.UnionType, types.MemberDescriptorType,
-    types.GetSetDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType, range, slice, property,
+    types.GetSetDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType, range, slice,
+    property,
 )
 cdef frozenset _LEAF_HOMES = frozenset({"typing", "typing_extensions", "__future__"})
 cdef tuple _SORTED = (sortedcontainers.SortedDict, sortedcontainers.SortedList, sortedcontainers.SortedSet,

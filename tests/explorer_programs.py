@@ -71,7 +71,8 @@ def canonical(core: Core) -> tuple[object, ...]:
         counts[pid] = counts.get(pid, 0) + 1
     script = core.schedule()
     return tuple(sorted(
-        (position[n], *event[2:], script[n][1], tuple(sorted(position[i] for i in range(n) if core.happens_before(i, n))))
+        (position[n], *event[2:], script[n][1],
+         tuple(sorted(position[i] for i in range(n) if core.happens_before(i, n))))
         for n, event in enumerate(trace)))
 
 

@@ -147,7 +147,7 @@ def test_rebound_lists_what_functions_assign(tree: Tree) -> None:
 
 def test_import_of_a_rebound_name_is_refused(tree: Tree) -> None:
     tree.write("mm/vmstat.py", "from kmm.mm.mmu_gather import nr_gathers\n")
-    with pytest.raises(LinkError, match="kmm.mm.vmstat: kmm.mm.mmu_gather.nr_gathers: functions rebind it"):
+    with pytest.raises(LinkError, match=r"kmm\.mm\.vmstat: kmm\.mm\.mmu_gather\.nr_gathers: functions rebind it"):
         tree.build().module("mm/vmstat.c")
 
 
@@ -347,7 +347,7 @@ def test_overlay_of_a_struct_with_static_storage_is_refused(tree: Tree) -> None:
 
 
 def test_overlay_of_an_absent_file_is_refused(tree: Tree) -> None:
-    with pytest.raises(OverlayError, match="absent.py: kmm has no kmm.mm.absent to lay this over"):
+    with pytest.raises(OverlayError, match=r"absent\.py: kmm has no kmm\.mm\.absent to lay this over"):
         tree.build(Overlay("x", (OverlayFile("kmm.mm.absent", Path("absent.py"), ""),)))
 
 

@@ -60,7 +60,7 @@ def test_of_takes_texts(tree: Path) -> None:
     ({"mm/absent.py": ""}, "/mm/absent.py: kmm has no kernel file mm/absent.py to lay this over"),
     ({"harness/machine.py": ""}, "/harness/machine.py: kmm has no kernel file harness/machine.py to lay this over"),
     ({"mm/__init__.py": ""}, "/mm/__init__.py: kmm has no kernel file mm/__init__.py to lay this over"),
-    ({"mm/pgtable-generic.c": ""}, 
+    ({"mm/pgtable-generic.c": ""},
      "/mm/pgtable-generic.c: an overlay is written in Python, as kmm's own kernel files are: pgtable-generic.py"),
     ({"mm/pgtable_generic.py": "x = 1\ndef f(:\n"}, "/mm/pgtable_generic.py:2: not valid Python: invalid syntax"),
     ({"mm/pgtable_generic.py": "", "overlay.toml": "subject = \"a\"\nbase =\n"},

@@ -41,7 +41,8 @@ class Observer:
     def kernel(self, info: KernelInfo) -> None:
         """Which kernel is about to be judged."""
         overlays = "".join(f" + {name}" for name in info.overlays)
-        self.out.print(f"kernel: {info.base} {info.arch}{overlays}  [{info.fingerprint[:12]}]", highlight=False, markup=False, soft_wrap=True)
+        self.out.print(f"kernel: {info.base} {info.arch}{overlays}  [{info.fingerprint[:12]}]",
+                       highlight=False, markup=False, soft_wrap=True)
         if info.config_file:
             self.out.print(f"config: {info.config_file}: {info.config_known} symbols known to kmm, "
                            f"{info.config_unknown} not", highlight=False, markup=False, soft_wrap=True)

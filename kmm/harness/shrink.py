@@ -59,7 +59,8 @@ def _fewest_switches(core: Core, past: list[int], script: list[tuple[int, int]])
         for state in frontier:
             for lane, events in enumerate(lanes):
                 done = state[lane]
-                while done < len(events) and all(have >= need for have, need in zip(state, needs[events[done]], strict=True)):
+                while done < len(events) and all(
+                        have >= need for have, need in zip(state, needs[events[done]], strict=True)):
                     done += 1
                 after = (*state[:lane], done, *state[lane + 1:])
                 if after not in came:

@@ -22,8 +22,8 @@ from kmm_ext.snapshot import Image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kmm.harness.scheduler import Scheduler
     from kmm.harness.recorder import Recorder
+    from kmm.harness.scheduler import Scheduler
     from kmm.harness.violation import Violation
     from kmm.linker import Kernel
     from kmm_ext.explorer import Core

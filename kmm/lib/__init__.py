@@ -3,4 +3,4 @@
 
 from __future__ import annotations
 
-import kmm.include.linux.list  # noqa: F401
+import kmm.include.linux.list

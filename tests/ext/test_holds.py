@@ -380,7 +380,7 @@ class Naive:
         for tag, root in self.roots.items():
             if root is None:
                 continue
-            todo = [(4, 0, root, 0, 0)] + sorted(self.tables[tag])
+            todo = [(4, 0, root, 0, 0), *sorted(self.tables[tag])]
             while todo:
                 level, va, frame, *_ = todo.pop()
                 for index in INDEXES:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -588,16 +590,14 @@ def test_no_bytes_crash_the_unit(stores: list[tuple[int, int]], writes: list[tup
     memory.snapshot()
     unit.mmio_write(RTADDR, 8, ROOT << 12 | SMT)
     unit.mmio_write(GCMD, 4, SRTP | TE | QIE)
-    for (place, word), (offset, value) in zip(stores, writes + [(GCMD, SRTP | TE | QIE)] * len(stores)):
+    for (place, word), (offset, value) in zip(stores, writes + [(GCMD, SRTP | TE | QIE)] * len(stores), strict=False):
         memory.store(8 * place, 8, word)
         unit.mmio_write(offset, 4 if offset % 8 else 8, value)
         for _ in range(20):
             unit.step()
         for source in (0, SOURCE):
-            try:
+            with suppress(DMARFault):
                 unit.request(source, PASID, VA, write=True)
-            except DMARFault:
-                pass
             unit.outcomes(source, PASID, VA)
             unit.page_request(source, None, VA)
     memory.restore()

@@ -196,7 +196,7 @@ def test_tlb_remove_folio_pages_allocates_the_next_batch_when_the_last_slot_is_f
     k = link()
     tlb = gather(k, k.new_mm())
     page = k.new_page(references=100)
-    for n in range(6):
+    for _ in range(6):
         unmap(k, tlb, page)
     assert tlb.active is tlb.local
     assert tlb.batch_count == 0

@@ -3,4 +3,4 @@
 
 from __future__ import annotations
 
-import kmm.include.linux.iommu  # noqa: F401
+import kmm.include.linux.iommu

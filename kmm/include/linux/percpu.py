@@ -2,9 +2,10 @@
 """Model of include/linux/percpu-defs.h and percpu.h.
 
 A per-CPU variable is a list with one struct for each CPU that a machine may have, so that it is plain
-static data: CONFIG_NR_CPUS of them, but no more than PERCPU_AREAS. ``this_cpu_read(var.field)`` is ``this_cpu_read(var, "field")``; a scalar is a
-:class:`percpu_word`, whose field is ``value`` and need not be named. These accessors are events, since
-interrupts of this CPU and other CPUs may look; ``this_cpu_ptr(var).field`` is a plain access.
+static data: CONFIG_NR_CPUS of them, but no more than PERCPU_AREAS. ``this_cpu_read(var.field)`` is
+``this_cpu_read(var, "field")``; a scalar is a :class:`percpu_word`, whose field is ``value`` and need not
+be named. These accessors are events, since interrupts of this CPU and other CPUs may look;
+``this_cpu_ptr(var).field`` is a plain access.
 """
 
 from __future__ import annotations

@@ -231,5 +231,5 @@ def test_tlb_unshare_pmd_ptdesc_flushes_pmd_leaves_and_the_last_sharer_interrupt
 def test_remove_folio_pages_without_a_recorded_range_is_a_bug(k):
     # mm/mmu_gather.c:166
     tlb = gather(k)
-    with pytest.raises(KernelBug, match="tlb.end"):
+    with pytest.raises(KernelBug, match=r"tlb\.end"):
         getattr(k, "__tlb_remove_folio_pages")(tlb, k.new_page(), 1, False)

@@ -3,4 +3,4 @@
 
 from __future__ import annotations
 
-import kmm.drivers.iommu.intel.iommu_h  # noqa: F401
+import kmm.drivers.iommu.intel.iommu_h
