@@ -87,7 +87,8 @@ cdef class Trace:
     cdef int give(self, int place, int pid) noexcept
     cdef bint available(self, int place, bint shared) noexcept
     cdef int holder(self, int place) noexcept
-    cdef int first_holding(self, int place, int pid) noexcept
+    cdef Link *holders(self, int place) noexcept
+    cdef Link *next_holder(self, Link *holder) noexcept
     cdef int _link(self, int pid, int event, bint shared, int following) except -1
 
     cdef uint64_t *row(self, int n) noexcept

@@ -279,14 +279,13 @@ cdef class Trace:
         cdef int link = self.at(place).holders
         return self._links[link].pid if link >= 0 else -1
 
-    cdef int first_holding(self, int place, int pid) noexcept:
-        """The event at which *pid* took the lock that it still holds, -1: it does not."""
-        cdef int link = self.at(place).holders, event = -1
-        while link >= 0:
-            if self._links[link].pid == pid:
-                event = self._links[link].event
-            link = self._links[link].next
-        return event
+    cdef Link *holders(self, int place) noexcept:
+        """The first of those who hold the lock, or NULL."""
+        cdef int link = self.at(place).holders
+        return &self._links[link] if link >= 0 else NULL
+
+    cdef Link *next_holder(self, Link *holder) noexcept:
+        return &self._links[holder.next] if holder.next >= 0 else NULL
 
     # --- happens before -------------------------------------------------------------------------------
 

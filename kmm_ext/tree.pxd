@@ -26,7 +26,7 @@ cdef struct Sleeper:
 
 cdef struct Section:
     int start                    # the event that took a lock
-    int end                      # the event that gave it back, or its actor's last touch of it
+    int end                      # the event that gave it back
     bint held                    # it was not given back
     bint known                   # the racing event comes after its start anyway
     bint dropped                 # of Tree._keep
@@ -73,7 +73,8 @@ cdef class Tree:
     cdef bint _known(self, int i, Event *event) noexcept
     cdef bint _immediate(self, int k) noexcept
     cdef int _find_sections(self, Event *event) except -1
-    cdef int _start_of(self, Event *event, int i, bint *held) noexcept
+    cdef int _add_section(self, Event *event, int start, int end, bint held) except -1
+    cdef int _start_of(self, Event *event, int i) noexcept
     cdef bint _ends(self, int i) noexcept
     cdef bint _section_is_immediate(self, Section *section) noexcept
     cdef bint _keep(self, int r, int n) noexcept

@@ -20,7 +20,7 @@ so a condition that holds for a moment only, in another order, is found.
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from kmm_ext.trace cimport NEEDS, Event, Touch, Trace
+from kmm_ext.trace cimport NEEDS, WRITES, Event, Link, Touch, Trace
 
 __all__ = ["Tree"]
 
@@ -334,53 +334,59 @@ cdef class Tree:
         return True
 
     cdef int _find_sections(self, Event *event) except -1:
-        """Which conflicts of *event* end a section of a lock that it needs, or lie in one that is open?"""
+        """The sections of locks that *event* needs: those that are open, and those that a conflict ended."""
         cdef Trace trace = self.trace
-        cdef int k, start
-        cdef bint held
-        cdef void *grown
-        for k in range(trace.found_count):
-            if self._known(trace.found[k], event):
-                continue
-            start = self._start_of(event, trace.found[k], &held)
-            if start < 0 or (start == trace.found[k] and not held):
-                continue
-            if self._section_count == self._section_capacity:
-                grown = realloc(self._sections, 2 * self._section_capacity * sizeof(Section))
-                if not grown:
-                    raise MemoryError
-                self._sections = <Section *> grown
-                self._section_capacity *= 2
-            self._sections[self._section_count].start = start
-            self._sections[self._section_count].end = trace.found[k]
-            self._sections[self._section_count].held = held
-            self._sections[self._section_count].known = self._known(start, event)
-            self._section_count += 1
-        return 0
-
-    cdef int _start_of(self, Event *event, int i, bint *held) noexcept:
-        """The event that took what *event* needs and event *i* gave back (or its actor holds), or -1."""
-        cdef Trace trace = self.trace
-        cdef Event *earlier = &trace.events[i]
         cdef Touch *needed
-        cdef Touch *touch
-        cdef int k, other, acquired, start = -1
-        held[0] = False
+        cdef Link *holder
+        cdef int k, i, start
         for k in range(event.count):
             needed = &trace.touches[event.first + k]
             if not needed.flags & NEEDS:
                 continue
+            holder = trace.holders(needed.place)
+            while holder:
+                if holder.pid != event.pid and not (holder.shared and not needed.flags & WRITES):
+                    self._add_section(event, holder.event, holder.event, True)
+                holder = trace.next_holder(holder)
+        for k in range(trace.found_count):
+            i = trace.found[k]
+            if not self._known(i, event):
+                start = self._start_of(event, i)
+                if 0 <= start < i:
+                    self._add_section(event, start, i, False)
+        return 0
+
+    cdef int _add_section(self, Event *event, int start, int end, bint held) except -1:
+        cdef void *grown
+        cdef Section *section
+        if self._section_count == self._section_capacity:
+            grown = realloc(self._sections, 2 * self._section_capacity * sizeof(Section))
+            if not grown:
+                raise MemoryError
+            self._sections = <Section *> grown
+            self._section_capacity *= 2
+        section = &self._sections[self._section_count]
+        section.start = start
+        section.end = end
+        section.held = held
+        section.known = self._known(start, event)
+        self._section_count += 1
+        return 0
+
+    cdef int _start_of(self, Event *event, int i) noexcept:
+        """The event that took what *event* needs and event *i* gave back, or -1."""
+        cdef Trace trace = self.trace
+        cdef Event *earlier = &trace.events[i]
+        cdef Touch *touch
+        cdef int k, other, start = -1
+        for k in range(event.count):
+            if not trace.touches[event.first + k].flags & NEEDS:
+                continue
             for other in range(earlier.count):
                 touch = &trace.touches[earlier.first + other]
-                if touch.place != needed.place:
-                    continue
-                if touch.acquired >= 0 and (start < 0 or touch.acquired < start):
+                if touch.place == trace.touches[event.first + k].place and touch.acquired >= 0 and (
+                        start < 0 or touch.acquired < start):
                     start = touch.acquired
-                acquired = trace.first_holding(needed.place, earlier.pid)
-                if 0 <= acquired <= i:
-                    held[0] = True
-                    if start < 0 or acquired < start:
-                        start = acquired
         return start
 
     cdef bint _ends(self, int i) noexcept:
@@ -398,10 +404,11 @@ cdef class Tree:
         """
         cdef Trace trace = self.trace
         cdef int k, i
+        if section.held:
+            return True
         for k in range(trace.found_count):
             i = trace.found[k]
-            if trace.before(section.start, i) and not self._ends(i) and not (
-                    trace.events[i].pid == trace.events[section.end].pid and section.start <= i <= section.end):
+            if trace.before(section.start, i) and not trace.before(i, section.end) and not self._ends(i):
                 return False
         return True
 

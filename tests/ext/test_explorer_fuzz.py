@@ -110,6 +110,9 @@ FOUND = {
         (0, (("irq", 0, (("write", 1, 1),)), ("lock", 11, False))), (-1, (("lock", 11, True),))),
     "a lock is taken again, and kept": (
         (-1, (("lock", 10, False),)), (-1, (("lock", 10, False), ("unlock", 10, False), ("lock", 10, True)))),
+    "a failed trylock hides who has the lock": (
+        (-1, (("read", 1), ("lock", 11, True))), (-1, (("lock", 11, False),)),
+        (-1, (("write", 1, 2), ("try", 11, False, ())))),
     "a lock is kept while a handler takes another": (
         (1, (("lock", 10, False),)), (-1, (("lock", 10, False),)), (-1, (("irq", 1, (("lock", 11, False),)),))),
 }
