@@ -27,7 +27,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
-from kmm_ext.trace cimport NEEDS, READS, WRITES, Event, Trace
+from kmm_ext.trace cimport NEEDS, READS, WRITES, Event, Touch, Trace
 from kmm_ext.tree cimport Tree
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -52,6 +52,7 @@ cdef enum Mode:
 
 cdef tuple _MODES = ("source", "sleep", "dfs", "replay", "random", "pct", "pos")
 cdef int START = 0               # kind of an actor's first event
+cdef uint64_t LOWEST = 1 << 32   # of the priorities that are drawn
 
 
 class Nondeterminism(RuntimeError):
@@ -96,7 +97,8 @@ cdef struct Actor:
     int last                     # its last event, -1: none
     int creator                  # event that created it, -1: the program
     int children
-    uint64_t priority
+    int nth                      # number of its events so far
+    uint64_t priority            # 0: draw one
 
 
 def _host(list first):
@@ -165,7 +167,7 @@ cdef class Core:
     cdef list script             # replay: [(pid, value)]
     cdef int pct_depth
     cdef set change_points
-    cdef int low
+    cdef uint64_t low            # pct: the lowest priority so far
     cdef int length_estimate
     cdef dict habits             # pos: (actor, number of its event) to what that touched last time
 
@@ -228,11 +230,13 @@ cdef class Core:
         token until it ends."""
         return self._spawn(function, name, self.past.place(-1 - cpu), True)
 
-    cdef int _spawn(self, object function, object name, int token, bint irq) except -1:
+    cdef int _spawn(self, object function, object name, int token, bint irq) except -2:
         cdef Actor *actor
         cdef list siblings
         cdef int pid, nth
         cdef int parent = self.current if self.open else -1
+        if self.dead:
+            return -1
         if parent >= 0:
             nth = self.actors[parent].children
             self.actors[parent].children += 1
@@ -255,6 +259,7 @@ cdef class Core:
         actor.last = -1
         actor.creator = self.index if parent >= 0 else -1
         actor.children = 0
+        actor.nth = 0
         actor.priority = 0
         self.alive[self.alive_count] = pid
         self.alive_count += 1
@@ -293,13 +298,11 @@ cdef class Core:
 
     def bind(self, int pid, int cpu):
         """Actor *pid* runs on *cpu*: each of its events needs that CPU's token free or its own."""
-        self._check(pid)
-        self.actors[pid].token = self.past.place(-1 - cpu)
-
-    cdef int _check(self, int pid) except -1:
+        if self.dead:
+            return
         if not 0 <= pid < len(self.names):
             raise IndexError(f"there is no actor {pid}")
-        return 0
+        self.actors[pid].token = self.past.place(-1 - cpu)
 
     # --- what actors call -----------------------------------------------------------------------
 
@@ -436,7 +439,8 @@ cdef class Core:
 
     def violation(self, payload):
         """The current event broke a rule; the execution goes on."""
-        self.violations.append((self.index, payload))
+        if not self.dead:
+            self.violations.append((self.index, payload))
 
     def abort_process(self):
         """End the running actor here."""
@@ -444,6 +448,8 @@ cdef class Core:
 
     cdef Actor *_me(self) except NULL:
         if self.dead or self.current < 0:
+            if self.hub is None or getcurrent() is self.hub:
+                raise RuntimeError("only an actor that runs has events")
             raise GreenletExit
         return &self.actors[self.current]
 
@@ -553,6 +559,7 @@ cdef class Core:
             self.past.begin(self.index, pid, me.kind, me.last if me.last >= 0 else me.creator,
                             self.index < self.fresh)
         me.last = self.index
+        me.nth += 1
         if self.recording and me.token >= 0 and not me.irq and self.past.holder(me.token) != pid:
             self.past.touch(me.token, READS | NEEDS)
         return 0
@@ -577,6 +584,8 @@ cdef class Core:
             self.tree.races(&self.past.events[n], n)
         self.past.order(n)
         self.past.apply(n)
+        if self._mode == POS:
+            self._redraw(&self.past.events[n])
         return 0
 
     cdef object _differs(self):
@@ -722,16 +731,48 @@ cdef class Core:
             return self.enabled[self._random() % <uint64_t> self.enabled_count]
         if self._mode == PCT and n in self.change_points and self.current >= 0:
             self.low -= 1
-            self.actors[self.current].priority = <uint64_t> (self.low + 64)
+            self.actors[self.current].priority = self.low
         for k in range(self.enabled_count):
             pid = self.enabled[k]
             if not self.actors[pid].priority:
-                self.actors[pid].priority = 1024 + (self._random() >> 16)
+                self.actors[pid].priority = LOWEST + (self._random() >> 8)
             if best < 0 or self.actors[pid].priority > self.actors[best].priority:
                 best = pid
-        if self._mode == POS:
-            self.actors[best].priority = 0
         return best
+
+    cdef int _redraw(self, Event *event) except -1:
+        """Mode pos: *event* has happened; its actor's next event, and those that raced with it, draw anew.
+
+        What a pending event will touch is what the same event touched when it last happened.
+        """
+        cdef Touch *touches = self.past.touches + event.first
+        cdef Touch guess
+        cdef Actor *actor
+        cdef int k, j
+        self.habits[event.pid, self.actors[event.pid].nth] = tuple(
+            [touches[k].place << 1 | ((touches[k].flags & WRITES) != 0) for k in range(event.count)])
+        self.actors[event.pid].priority = 0
+        self.past.mark(touches, event.count)
+        for k in range(self.alive_count):
+            actor = &self.actors[self.alive[k]]
+            if actor.pending == ACQUIRE:
+                guess.place = actor.lock
+                guess.flags = READS if actor.shared else WRITES
+                if self.past.clashes(&guess, 1):
+                    actor.priority = 0
+            elif actor.pending == WAIT:
+                guess.flags = READS
+                for j in range(actor.wait_count):
+                    guess.place = self.waits[actor.waits + j]
+                    if self.past.clashes(&guess, 1):
+                        actor.priority = 0
+            elif actor.pending != NOTHING:
+                for touch in self.habits.get((self.alive[k], actor.nth + 1), ()):
+                    guess.place = touch >> 1
+                    guess.flags = WRITES if touch & 1 else READS
+                    if self.past.clashes(&guess, 1):
+                        actor.priority = 0
+        return 0
 
     # --- the driver's side ------------------------------------------------------------------------------
 
@@ -753,7 +794,7 @@ cdef class Core:
         if self._mode == PCT:
             self.change_points = {self._random() % <uint64_t> max(self.length_estimate, 1)
                                   for _ in range(self.pct_depth - 1)}
-        self.low = 0
+        self.low = LOWEST
         try:
             program(self)
             chosen = self._choose()

@@ -40,7 +40,7 @@ cdef class Tree:
     cdef bint reducing           # use source sets
 
     cdef int _node_capacity
-    cdef uint64_t *_sets         # per node: enabled, backtrack, done, asleep
+    cdef uint64_t *_sets         # per node: enabled, backtrack, done, ...
     cdef int _set_words
     cdef Sleeper *_sleepers
     cdef int _sleeper_count

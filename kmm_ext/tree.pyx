@@ -28,8 +28,9 @@ cdef enum:
     ENABLED = 0
     BACKTRACK = 1
     DONE = 2
-    ASLEEP = 3
-    SETS = 4
+    DROWSY = 3                   # some alternative is asleep
+    ASLEEP = 4                   # all are
+    SETS = 5
 
 
 cdef class Tree:
@@ -135,8 +136,7 @@ cdef class Tree:
         if self.sleeping and n and self.nodes[n - 1].nap_count:
             self._inherit(n)
         for k in range(count):
-            if (chosen == count or enabled[k] == current) and not (
-                    node.nap_count and self.naps(n, enabled[k], -1)):
+            if (chosen == count or enabled[k] == current) and not self.has(n, DROWSY, enabled[k]):
                 chosen = k
         if chosen == count:
             # Some alternatives of an actor may be awake while others sleep.  As long as anybody else can
@@ -156,7 +156,7 @@ cdef class Tree:
             self.put(n, BACKTRACK, node.pid)
         else:
             memcpy(self.set_of(n, BACKTRACK), self.set_of(n, ENABLED), self._set_words * sizeof(uint64_t))
-        if node.nap_count and self.naps(n, node.pid, -1):
+        if self.has(n, DROWSY, node.pid):
             node.value = -1
         return chosen
 
@@ -188,7 +188,7 @@ cdef class Tree:
                 self.put(n, DONE, pid)
                 node.pid = pid
                 node.values = 1
-                node.value = -1 if self.naps(n, pid, -1) else 0
+                node.value = -1 if self.has(n, DROWSY, pid) else 0
                 return True
             self.count = n
             self._nap_count = node.naps
@@ -214,13 +214,15 @@ cdef class Tree:
     # --- sleep sets -----------------------------------------------------------------------------------
 
     cdef bint naps(self, int n, int pid, int value) noexcept:
-        """Whether actor *pid* with outcome *value* (-1: any) is asleep at node *n*."""
+        """Whether actor *pid* with outcome *value* is asleep at node *n*."""
         cdef Node *node = &self.nodes[n]
         cdef Sleeper *sleeper
         cdef int k
+        if not self.has(n, DROWSY, pid) or self.has(n, ASLEEP, pid):
+            return self.has(n, ASLEEP, pid)
         for k in range(node.nap_count):
             sleeper = &self._sleepers[self._naps[node.naps + k]]
-            if sleeper.pid == pid and (value < 0 or sleeper.value == value):
+            if sleeper.pid == pid and sleeper.value == value:
                 return True
         return False
 
@@ -228,7 +230,7 @@ cdef class Tree:
         """The first outcome after *after* that is not asleep for the actor of node *n*."""
         cdef Node *node = &self.nodes[n]
         after += 1
-        while node.nap_count and after < node.values and self.naps(n, node.pid, after):
+        while after < node.values and self.naps(n, node.pid, after):
             after += 1
         return after
 
@@ -250,18 +252,20 @@ cdef class Tree:
         """Node *n*, the last one, has one more sleeper."""
         cdef Node *node = &self.nodes[n]
         cdef int *grown
-        cdef int k, same = 0, pid = self._sleepers[sleeper].pid
+        cdef int k, same = 1, pid = self._sleepers[sleeper].pid
         if self._nap_count == self._nap_capacity:
             grown = <int *> realloc(self._naps, 2 * self._nap_capacity * sizeof(int))
             if not grown:
                 raise MemoryError
             self._naps = grown
             self._nap_capacity *= 2
+        if self.has(n, DROWSY, pid):
+            for k in range(node.nap_count):
+                same += self._sleepers[self._naps[node.naps + k]].pid == pid
         self._naps[self._nap_count] = sleeper
         self._nap_count += 1
         node.nap_count += 1
-        for k in range(node.nap_count):
-            same += self._sleepers[self._naps[node.naps + k]].pid == pid
+        self.put(n, DROWSY, pid)
         if same == self._sleepers[sleeper].values:
             self.put(n, ASLEEP, pid)
         return 0

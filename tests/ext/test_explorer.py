@@ -339,6 +339,67 @@ def test_execute_raises_what_an_actor_raised() -> None:
     assert core.status == "failed"
 
 
+def test_execute_lets_an_interrupt_through() -> None:
+    """What is no error of the actor's code does not become one."""
+    def program(core: Core) -> None:
+        def actor() -> None:
+            core.step(1)
+            raise KeyboardInterrupt
+
+        core.spawn(actor, "actor")
+        core.spawn(lambda: core.step(2), "other")
+
+    core = Core()
+    with pytest.raises(KeyboardInterrupt):
+        core.execute(program)
+    assert core.status == "failed"
+
+
+def test_execute_blames_the_actor_whose_condition_raised() -> None:
+    def program(core: Core) -> None:
+        core.spawn(lambda: core.step_when(1, lambda: 1 // 0 > 0, (1,)), "waiter")
+        core.spawn(lambda: core.step(2), "other")
+
+    with pytest.raises(ActorError, match="waiter: ZeroDivisionError"):
+        Core().execute(program)
+
+
+def test_execute_raises_what_the_program_raised() -> None:
+    core = Core()
+    with pytest.raises(ZeroDivisionError):
+        core.execute(lambda core: 1 // 0)
+    assert core.execute(lambda core: writers(2)(core, {})) == "done"
+
+
+def test_step_refuses_whoever_is_no_actor() -> None:
+    core = Core()
+    with pytest.raises(RuntimeError, match="only an actor"):
+        core.step(1)
+    with pytest.raises(RuntimeError, match="only an actor"):
+        core.execute(lambda core: core.step(1))
+    core.execute(lambda core: writers(2)(core, {}))
+    with pytest.raises(RuntimeError, match="only an actor"):
+        core.step(1)
+
+
+def test_execute_works_from_any_greenlet_and_thread() -> None:
+    from threading import Thread
+
+    core = Core()
+    statuses: list[str] = []
+    while True:
+        runner = greenlet(lambda: statuses.append(core.execute(lambda core: writers(3)(core, {}))))
+        if len(statuses) % 2:
+            runner.switch()
+        else:
+            thread = Thread(target=lambda: statuses.append(core.execute(lambda core: writers(3)(core, {}))))
+            thread.start()
+            thread.join()
+        if not core.advance():
+            break
+    assert statuses == ["done"] * 6
+
+
 def unsteady(core: Core, runs: list[int], what: str) -> None:
     """A program that does something else from its second run on."""
     runs.append(1)
@@ -484,6 +545,8 @@ def test_killed_actors_run_their_finally() -> None:
             finally:
                 log.append("finally")
                 core.write(7)
+                core.violation("not of this execution")
+                core.bind(core.spawn(stuck, "not of this execution"), 0)
                 core.step(9)
                 log.append("not reached")
 
@@ -500,9 +563,11 @@ def test_killed_actors_run_their_finally() -> None:
         assert core.execute(program) == "deadlock"
         executions += 1
         assert [event[2] for event in core.trace()] == [0, 0, 2]
+        assert core.violations == []
         if not core.advance():
             break
     assert log == ["finally"] * executions
+    assert core.actor_names() == ["stuck", "other"]
 
 
 def test_killed_actors_may_swallow_the_end() -> None:
@@ -563,3 +628,111 @@ def test_adopt_refuses_a_second_numbering() -> None:
     core.adopt([(-1, 0)])
     with pytest.raises(ValueError, match="already"):
         core.adopt([(-1, 0)])
+
+
+# --- random modes -----------------------------------------------------------------------------------
+
+def narrow(core: Core) -> None:
+    """A violation between two events that lie next to each other, and late in another actor's life."""
+    x = [0]
+
+    def long() -> None:
+        for _ in range(40):
+            core.step(9)
+        core.step(1)
+        core.write(0)
+        x[0] = 1
+
+    def short() -> None:
+        core.step(2)
+        core.read(0)
+        first = x[0]
+        core.step(2)
+        core.read(0)
+        if first != x[0]:
+            core.violation("changed")
+
+    core.spawn(long, "long")
+    core.spawn(short, "short")
+
+
+def relay(core: Core) -> None:
+    """A violation that needs three actors to stop at the right moment each."""
+    x = [0, 0]
+
+    def rest() -> None:
+        for _ in range(10):
+            core.step(9)
+
+    def change(loc: int, value: int) -> None:
+        core.step(1)
+        core.write(loc)
+        x[loc] = value
+
+    def first() -> None:
+        change(0, 1)
+        rest()
+        change(0, 2)
+
+    def second() -> None:
+        core.step(2)
+        core.read(0)
+        if x[0] == 1:
+            change(1, 1)
+            rest()
+            change(1, 2)
+
+    def third() -> None:
+        rest()
+        core.step(3)
+        core.read(0)
+        core.read(1)
+        if x == [2, 1]:
+            core.violation("both")
+
+    for actor in (third, first, second):
+        core.spawn(actor, actor.__name__)
+
+
+def executions_until_violation(program: Any, mode: str, seed: int, limit: int) -> int:
+    core = Core(mode, seed=seed, depth=4)
+    for executed in range(1, limit + 1):
+        core.execute(program)
+        if core.violations:
+            return executed
+    return limit + 1
+
+
+@pytest.mark.parametrize(("mode", "program", "limit"), [
+    ("pct", narrow, 300), ("pos", narrow, 300), ("pct", relay, 1000), ("pos", relay, 100), ("random", relay, 100)])
+def test_random_modes_find_what_is_hidden_deep(mode: str, program: Any, limit: int) -> None:
+    for seed in range(1, 11):
+        assert executions_until_violation(program, mode, seed, limit) <= limit
+
+
+def test_random_walk_misses_what_is_narrow() -> None:
+    """Why there are better modes."""
+    assert executions_until_violation(narrow, "random", 1, 2000) > 2000
+
+
+@pytest.mark.parametrize("mode", ["random", "pct", "pos"])
+def test_random_modes_are_a_function_of_the_seed(mode: str) -> None:
+    def traces(seed: int) -> list[Any]:
+        core = Core(mode, seed=seed)
+        found = []
+        for _ in range(20):
+            core.execute(relay)
+            found.append(core.trace())
+        return found
+
+    assert traces(7) == traces(7) != traces(8)
+
+
+@pytest.mark.parametrize("seed", [0, -1, 1 << 64, 0xffffffffffffffff])
+def test_random_modes_take_any_seed(seed: int) -> None:
+    core = Core("random", seed=seed)
+    schedules = set()
+    for _ in range(20):
+        core.execute(relay)
+        schedules.add(tuple(core.schedule()))
+    assert len(schedules) > 10
