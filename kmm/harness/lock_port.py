@@ -84,7 +84,8 @@ class LockPort:
         """See :func:`kmm.hooks.unlock`."""
         machine = self.machine
         context = machine.context
-        if not self._forget(context, obj):
+        held = next((held for held in reversed(context.held) if held.lock is obj), None)
+        if held is None:
             machine.assert_port.violate("lock-not-held",
                                         f"a {kind} is released that this context does not hold")
             return
@@ -93,14 +94,8 @@ class LockPort:
         else:
             machine.scheduler.release(Kind.UNLOCK, self._loc(obj), shared)
             machine.resumed(context)
+        context.held = [other for other in context.held if other is not held]   # not before: others look
         self._tell(context, Kind.UNLOCK, obj, "unlock")
-
-    def _forget(self, context: Context, obj: Any) -> bool:
-        for index in range(len(context.held) - 1, -1, -1):
-            if context.held[index].lock is obj:
-                del context.held[index]
-                return True
-        return False
 
     def downgrade(self, obj: Any, kind: str) -> None:
         """See :func:`kmm.hooks.downgrade`."""
