@@ -3,7 +3,7 @@
 
 ``python docs/record.py`` writes ``docs/recorded/NAME.txt`` for every command below, a schedule, and
 the table of proposals; with names, only those.
-Pages include these files and the README quotes them, so nothing is shown that was not printed.
+Pages include these files, and what the README quotes is put into it, so nothing is shown that was not printed.
 The fingerprints of kernels and scenarios change with every edit of a source file: they are blotted out.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import kmm
 
-__all__ = ["COMMANDS", "RECORDED", "printed", "proposals", "schedule"]
+__all__ = ["COMMANDS", "RECORDED", "printed", "proposals", "readme", "schedule"]
 
 DOCS = Path(__file__).resolve().parent
 RECORDED = DOCS / "recorded"
@@ -49,6 +49,9 @@ COMMANDS: dict[str, tuple[Path, str]] = {
     "other-pcid": (ROOT, "check conformance/questions/kernel_table_vs_other_pcid.py"),
     "unknown-scenario": (ROOT, "check sva_device_vs_vumap"),
 }
+
+#: What the README quotes.
+QUOTED = ("before-the-fix", "after-the-fix")
 
 #: Columns of the table of proposals.
 SCENARIOS = {
@@ -107,6 +110,16 @@ def _cell(check: dict[str, Any]) -> str:
         str(check["executions"]))
 
 
+def readme(text: str) -> str:
+    """*text* with what it shows of commands as recorded."""
+    for name in QUOTED:
+        recording = (RECORDED / f"{name}.txt").read_text(encoding="utf-8").split("$ echo $?")[0]
+        command = re.escape(recording.splitlines()[0])
+        text = re.sub(rf"^```console\n{command}\n.*?^```$", lambda _, new=recording: f"```console\n{new}```", text,
+                      flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
 def main(names: list[str]) -> None:
     """Record *names*, or everything, and remove what is not recorded any more."""
     RECORDED.mkdir(exist_ok=True)
@@ -120,6 +133,8 @@ def main(names: list[str]) -> None:
     for path in RECORDED.glob("*.txt"):
         if path.stem not in COMMANDS:
             path.unlink()
+    page = ROOT / "README.md"
+    page.write_text(readme(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
