@@ -578,6 +578,7 @@ cdef class Core:
             return 0
         self.recording = False
         self.past.record(n)
+        self.past.reserve(n)
         self.past.conflicts(&self.past.events[n])
         if self._mode == SOURCE:
             self.tree.races(&self.past.events[n], n)
@@ -700,6 +701,7 @@ cdef class Core:
             for k in range(actor.wait_count):
                 self.past.touch(self.waits[actor.waits + k], READS)
         self.past.conflicts(&self.past.now)
+        self.past.reserve(n)
         self.tree.races(&self.past.now, n)
         self.past.discard()
         return 0

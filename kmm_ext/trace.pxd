@@ -51,6 +51,7 @@ cdef class Trace:
     cdef Touch *touches
     cdef int top                 # touches in use, those of `now` last
     cdef uint64_t *rows
+    cdef int words               # of a row
     cdef Place *places
     cdef int place_count
     cdef int *found              # of conflicts(), ascending
@@ -91,10 +92,10 @@ cdef class Trace:
     cdef int _link(self, int pid, int event, bint shared, int following) except -1
 
     cdef uint64_t *row(self, int n) noexcept
-    cdef int64_t _offset(self, int64_t n) noexcept
     cdef bint before(self, int i, int n) noexcept
     cdef int conflicts(self, Event *event) except -1
     cdef int _find(self, int n) except -1
-    cdef int order(self, int n) except -1
+    cdef int reserve(self, int n) except -1
+    cdef void order(self, int n) noexcept
     cdef void mark(self, Touch *touches, int count) noexcept
     cdef bint clashes(self, Touch *touches, int count) noexcept

@@ -21,13 +21,14 @@ cdef class Trace:
     def __cinit__(self):
         self._event_capacity = 64
         self._row_capacity = 64
+        self.words = 1
         self._touch_capacity = 256
         self._place_capacity = 64
         self._table_size = 256
         self._link_capacity = 256
         self._found_capacity = 64
         self.events = <Event *> malloc(self._event_capacity * sizeof(Event))
-        self.rows = <uint64_t *> malloc(self._offset(self._row_capacity) * sizeof(uint64_t))
+        self.rows = <uint64_t *> malloc(self._row_capacity * self.words * sizeof(uint64_t))
         self.touches = <Touch *> malloc(self._touch_capacity * sizeof(Touch))
         self.places = <Place *> malloc(self._place_capacity * sizeof(Place))
         self._table = <int *> malloc(self._table_size * sizeof(int))
@@ -289,12 +290,7 @@ cdef class Trace:
     # --- happens before -------------------------------------------------------------------------------
 
     cdef uint64_t *row(self, int n) noexcept:
-        return self.rows + self._offset(n)
-
-    cdef int64_t _offset(self, int64_t n) noexcept:
-        """Where row *n* begins: each has a bit for every event up to its own, in whole words."""
-        cdef int64_t words = n >> 6
-        return 32 * words * (words + 1) + (n & 63) * (words + 1)
+        return self.rows + <int64_t> n * self.words
 
     cdef bint before(self, int i, int n) noexcept:
         """Whether event *i* is event *n* or happens before it."""
@@ -337,21 +333,34 @@ cdef class Trace:
         self.found_count += 1
         return 0
 
-    cdef int order(self, int n) except -1:
+    cdef int reserve(self, int n) except -1:
+        """Room for row *n*; widening the rows lays them out anew."""
+        cdef int words = self.words, capacity = self._row_capacity, i
+        cdef uint64_t *grown
+        if n < capacity:
+            return 0
+        while n >= capacity:
+            capacity *= 2
+        words = capacity >> 6
+        grown = <uint64_t *> malloc(<size_t> capacity * words * sizeof(uint64_t))
+        if not grown:
+            raise MemoryError
+        for i in range(self._row_capacity):
+            memset(grown + <int64_t> i * words, 0, words * sizeof(uint64_t))
+            memcpy(grown + <int64_t> i * words, self.row(i), self.words * sizeof(uint64_t))
+        free(self.rows)
+        self.rows = grown
+        self.words = words
+        self._row_capacity = capacity
+        return 0
+
+    cdef void order(self, int n) noexcept:
         """Fill row *n* from ``found``, which :meth:`conflicts` left for event *n*."""
-        cdef uint64_t *mine
+        cdef uint64_t *mine = self.row(n)
         cdef uint64_t *other
         cdef int prev = self.events[n].prev
         cdef int word, k, i
-        cdef void *grown
-        if n >= self._row_capacity:
-            grown = realloc(self.rows, <size_t> self._offset(2 * self._row_capacity) * sizeof(uint64_t))
-            if not grown:
-                raise MemoryError
-            self.rows = <uint64_t *> grown
-            self._row_capacity *= 2
-        mine = self.row(n)
-        memset(mine, 0, ((n >> 6) + 1) * sizeof(uint64_t))
+        memset(mine, 0, self.words * sizeof(uint64_t))
         if prev >= 0:
             other = self.row(prev)
             for word in range((prev >> 6) + 1):
@@ -363,7 +372,6 @@ cdef class Trace:
             for word in range((i >> 6) + 1):
                 mine[word] |= other[word]
             mine[i >> 6] |= <uint64_t> 1 << (i & 63)
-        return 0
 
     cdef void mark(self, Touch *touches, int count) noexcept:
         """Compare with *touches* from now on."""

@@ -429,12 +429,12 @@ cdef class Tree:
         cdef int k, word, low = r >> 6, pid, first = -1
         cdef bint after, mine = event.prev <= r
         cdef void *grown
-        if self._kept_words <= n >> 6:
-            grown = realloc(self._kept, 2 * ((n >> 6) + 1) * sizeof(uint64_t))
+        if self._kept_words < trace.words:
+            grown = realloc(self._kept, trace.words * sizeof(uint64_t))
             if not grown:
                 raise MemoryError
             self._kept = <uint64_t *> grown
-            self._kept_words = 2 * ((n >> 6) + 1)
+            self._kept_words = trace.words
         if not self._keep(r, n):
             return 0
         for k in range(r + 1, n):
