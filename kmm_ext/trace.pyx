@@ -10,7 +10,7 @@ happens-before relation has bit ``i`` iff event ``i`` happens before event ``n``
 """
 
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memmove, memset
+from libc.string cimport memcpy, memmove, memset
 
 __all__ = ["Trace"]
 
