@@ -42,7 +42,8 @@ NOT_MODELLED = [
     "weak memory: every access is sequentially consistent",
     "time: work and callbacks may run at any moment after they are queued",
     "NMIs, CPU hotplug and memory hotplug",
-    "preemption between tasks of one CPU: each task has a CPU of its own",
+    "preemption between tasks of one CPU: each task has a CPU of its own; workers run on the last one, in "
+    "parallel even where preemption is off",
     "PCIDs that are not loaded: what they hold is checked when they are loaded again",
 ]
 

@@ -60,6 +60,8 @@ class Observer:
         if self._status is not None:
             about = f" of about {estimate:.0f}" if estimate and estimate > executions else ""
             self._status.update(f"{scenario}: {executions} schedules explored{about}")
+        elif executions > 1 and executions % 1000 == 1:
+            self.err.print(f"{scenario}: {executions - 1} schedules explored so far", highlight=False, markup=False)
 
     def done(self, check: Check) -> None:
         """A scenario has its verdict."""
@@ -92,7 +94,8 @@ def print_report(report: str, out: Console | None = None) -> None:
 
 def verdict_words(check: Check) -> str:
     """What a verdict claims, no more: schedules explored, complete or the bound that was hit."""
-    explored = f"explored {check.executions} schedule{'s' if check.executions != 1 else ''} under this model"
+    explored = (f"explored {check.executions} schedule{'s' if check.executions != 1 else ''} "
+                f"({check.events} events) under this model")
     extent = "complete" if check.complete else f"stopped by {check.bound}"
     words = f"{explored}, {extent}"
     if check.verdict == "violated":

@@ -73,6 +73,13 @@ class DevicePort:
             unit.draining = True
             machine.start(f"{unit.name}", lambda: self._drain(unit), cpu=-1, level=Level.DEVICE)
 
+    def structure_stored(self, pfn: int) -> None:
+        """The current event stored to a frame that may hold a unit's own structures (root, context, PASID
+        tables): what a request of that unit finds may have changed."""
+        for unit in self.units:
+            if unit.hardware.structure_holders(pfn):
+                self.machine.scheduler.write(self.machine.locations.named("structures", unit.name))
+
     def _drain(self, unit: Unit) -> None:
         """Complete descriptors one by one, until the queue is empty."""
         machine = self.machine
@@ -98,12 +105,15 @@ class DevicePort:
         machine = self.machine
         machine.event(Kind.ACCESS, "DMA write" if write else "DMA read")
         machine.scheduler.read(machine.locations.named("unit", unit.name))
+        machine.scheduler.read(machine.locations.named("structures", unit.name))
         machine.translations.depends_on(machine.translations.pasid_contexts(unit.name, pasid), addr)
         return self._perform(unit.name, unit.hardware.outcomes(source, pasid, addr, write=write))
 
     def _perform(self, agent: str, outcomes: Sequence[Outcome]) -> str:
         """Let the access end in the worst way it can: through what is not a page table any more, else
         through a stale entry, else as memory says."""
+        if not outcomes:
+            return "fault"
         machine = self.machine
         translations = machine.translations
         worst = max(outcomes, key=translations.badness)

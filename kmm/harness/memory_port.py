@@ -52,6 +52,8 @@ class MemoryPort:
         self.base = DIRECT_MAP_L5 if "LA57" in machine.spec.features else DIRECT_MAP_L4
         self.limit = machine.spec.frames << 12
         self.unlinked: dict[int, Place] = {}
+        self._links: dict[int, int] = {}
+        self._base_links: dict[int, int] = {}
 
     def physical(self, addr: int) -> int:
         """Physical address of a direct-map address.
@@ -81,28 +83,38 @@ class MemoryPort:
     def _stored(self, pa: int, old: int, new: int) -> None:
         """An entry may have changed: what the walkers make of it belongs to the same event."""
         machine = self.machine
-        if old != new and self.memory.state(pa >> 12) == _TABLE:
-            self._relinked(old, new)
+        if old != new:
+            if self.memory.state(pa >> 12) == _TABLE:
+                self._relinked(old, new)
+            else:
+                machine.device_port.structure_stored(pa >> 12)
         machine.translations.after_store(pa, old, new)
         if machine.recorder is not None:
             machine.recorder.store(machine.context, pa, old, new)
 
     def _relinked(self, old: int, new: int) -> None:
-        """Keep count of tables that nothing links any more and that are not free yet."""
-        for entry, gone in ((old, True), (new, False)):
+        """Count the links to page tables; a table that nothing links and that is not free is noted."""
+        for entry, change in ((old, -1), (new, 1)):
             pfn = (entry & 0x000F_FFFF_FFFF_F000) >> 12
-            if not entry & 1 or pfn >= self.memory.frames or self.memory.state(pfn) != FrameState.TABLE:
+            if not entry & 1 or pfn >= self.memory.frames or self.memory.state(pfn) != _TABLE:
                 continue
-            if gone:
-                self.unlinked[pfn] = place(3)
+            self._links[pfn] = self._links.get(pfn, 0) + change
+            if change < 0:
+                self.unlinked.setdefault(pfn, place(3))
                 self.machine.translations.note_unlinked(pfn)
-            else:
-                self.unlinked.pop(pfn, None)
 
     def leaks(self) -> list[Violation]:
-        """Tables that were unlinked and never freed; asked when everything has ended."""
+        """Tables that were unlinked, are linked nowhere and were never freed; asked at the end."""
         return [Violation("leak-at-quiescence", "the end", where, "a page table was unlinked and is never freed",
-                          {"pfn": pfn}) for pfn, where in self.unlinked.items()]
+                          {"pfn": pfn}) for pfn, where in self.unlinked.items() if self._links.get(pfn, 0) <= 0]
+
+    def snapshot(self) -> None:
+        """Remember the count of links."""
+        self._base_links = dict(self._links)
+
+    def restore(self) -> None:
+        """Back to the snapshot."""
+        self._links = dict(self._base_links)
 
     def load(self, addr: int, size: int) -> int:
         """See :func:`kmm.hooks.load`."""
@@ -231,6 +243,7 @@ class MemoryPort:
                 machine.assert_port.violate("double-free", "a frame is freed that is free already", pfn=frame)
             machine.translations.before_free(frame)
             self.unlinked.pop(frame, None)
+            self._links.pop(frame, None)
             self.memory.set_state(frame, FrameState.FREE)
         self.memory.poison(pfn, order)
         for frame in range(pfn, pfn + (1 << order)):
@@ -238,6 +251,7 @@ class MemoryPort:
 
     def frame_is_table(self, pfn: int, is_table: bool) -> None:
         """See :func:`kmm.hooks.frame_is_table`."""
+        self.machine.scheduler.write(self.machine.locations.frame(pfn))
         self.memory.set_state(pfn, FrameState.TABLE if is_table else FrameState.ALLOCATED)
         if self.machine.recorder is not None and is_table:
             self.machine.recorder.became_table(self.machine.context, pfn)

@@ -81,7 +81,8 @@ def explore(program: Callable[[Core], None], reset: Callable[[], None], *, mode:
 
     :param program: spawns the first actors on the core it is given.
     :param reset: puts the world back; called before every execution.
-    :param mode: ``"source"`` (the default), or an unreduced oracle, ``"sleep"`` or ``"dfs"``.
+    :param mode: ``"source"`` (the default), or an oracle of it: ``"sleep"`` uses the same footprints and none
+        of the race code, ``"dfs"`` uses neither and judges both.
     :param key: which violations count as the same one.
     :param at_end: called after each execution with its status (``"done"`` or ``"deadlock"``); gives
         further violations.

@@ -73,9 +73,11 @@ class SyncPort:
         locs = []
         open_sections: list[tuple[Context, int]] = []
         for context in machine.contexts:
-            if context is me or context.ended:
+            if context is me:
                 continue
             machine.scheduler.read(machine.reader_loc(context))
+            if context.ended:
+                continue
             if context.reader:
                 open_sections.append((context, context.section))
                 locs.append(machine.reader_loc(context))

@@ -6,8 +6,9 @@ intermediate entry that it was ever allowed to cache since the last invalidation
 (:class:`kmm_ext.holds.Holds`).  So there are no speculative walks to schedule: what they could have
 done is already in the sets, and the moment to check is when a frame is freed.
 
-Footprints.  A store that changes a present entry of a table, and an invalidation that looked at that
-table, do not commute; freeing a frame does not commute with an invalidation that drops it.
+Footprints.  A store that changes an entry of a table commutes neither with an invalidation that looked at
+that table nor with a store that made it reachable; freeing a frame does not commute with what makes an
+agent hold it or drop it.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ class Translations:
     def after_store(self, pa: int, old: int, new: int) -> None:
         """A word of memory changed within the current event."""
         machine = self.machine
-        if old & _PRESENT and old != new:
+        if old != new and (old | new) & _PRESENT:
             machine.scheduler.write(machine.locations.entries(pa >> 12))
         effects = self.holds.take_effects()
         if effects.added:
@@ -197,6 +198,7 @@ class Translations:
         machine = self.machine
         for pfn in effects.added:
             machine.scheduler.write(machine.locations.held(pfn))
+            machine.scheduler.read(machine.locations.entries(pfn))      # all below it was looked at
             machine.scheduler.read(machine.locations.frame(pfn))
             if machine.memory.state(pfn) == FrameState.FREE:
                 agents = self._agents_holding(pfn)

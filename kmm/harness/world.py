@@ -62,6 +62,7 @@ class World:
         """Back to the moment after ``setup()``."""
         self.machine.memory.restore()
         self.machine.translations.restore()
+        self.machine.memory_port.restore()
         self.image.restore()
 
     def start(self, scheduler: Scheduler) -> None:
@@ -139,4 +140,5 @@ def boot(kernel: Kernel, scenario: Scenario, *, recorder: Recorder | None = None
     image = Image(namespaces, {"tasks": platform.tasks}, leaves=(Unit,))
     machine.memory.snapshot()
     machine.translations.snapshot()
+    machine.memory_port.snapshot()
     return World(kernel, machine, platform, program, image, prelude)

@@ -121,6 +121,9 @@ def __queue_work(wq: workqueue_struct, work: work_struct) -> None:
     """Queue a work whose PENDING bit the caller has just set."""
     w = worker.zeroed()
     w.current_work = work
+    if wq is not system_wq and wq is not system_unbound_wq:
+        # A flush takes stock of the queue; the system queues are never flushed.
+        hooks.write(wq, "workers")
     w.previous = work.worker if not wq.flags & __WQ_ORDERED else wq.workers[-1] if wq.workers else None
     work.worker = w
     wq.workers[:] = [other for other in wq.workers if not __over(other)]
