@@ -21,9 +21,9 @@ from kmm.harness.world import boot
 
 #: Executions to the end, redundant ones cut off by a sleep set, and events, on the base kernel.
 COUNTS = {
-    "sva_device_vs_huge_promotion": (6, 0, 576),
-    "sva_device_vs_pmd_table": (150, 12, 101190),
-    "sva_device_vs_vunmap": (2040, 222, 457560),
+    "sva_device_vs_huge_promotion": (12, 0, 1152),
+    "sva_device_vs_pmd_table": (444, 36, 299868),
+    "sva_device_vs_vunmap": (6096, 666, 1368720),
 }
 
 
