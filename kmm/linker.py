@@ -54,7 +54,7 @@ __all__ = ["Kernel", "LinkError", "ScenarioSource", "build"]
 #: What Linux code may import from outside the kernel.
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"sortedcontainers"}
 
-#: An overlay need not say ``from __future__ import annotations``: structs rely on it.
+#: Overlays and scenarios need not say ``from __future__ import annotations``: structs rely on it.
 _ANNOTATIONS = __future__.annotations.compiler_flag
 
 _ASM = "kmm.arch.x86.include.asm"
@@ -397,7 +397,7 @@ class Kernel:
         module = self._empty(source.name, source.path, self._scenario_builtins)
         self._scenarios[source.name] = module
         try:
-            code = _compile_text(source.path, source.text)
+            code = _compile_text(source.path, source.text, _ANNOTATIONS)
             self._rebound[source.name] = frozenset(_rebound(code))
             _run(code, vars(module))
         except BaseException:
