@@ -67,17 +67,17 @@ _FINGERPRINT = re.compile(r"\[[0-9a-f]{12}\]")
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-def _run(folder: Path, arguments: str, errors: int) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(kmm.__file__).parent.parent)}
     return subprocess.run([sys.executable, "-c", "from kmm.cli import main; main()", *arguments.split()], cwd=folder,
-                          env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+                          env=environment, capture_output=True, text=True, check=False)
 
 
 def printed(name: str) -> str:
-    """The command line, what it prints on standard output and error, and its exit code."""
+    """The command line, what it prints, without progress, and its exit code."""
     folder, arguments = COMMANDS[name]
-    done = _run(folder, arguments, subprocess.STDOUT)
-    output = _FINGERPRINT.sub("[............]", done.stdout)
+    done = _run(folder, arguments)
+    output = _FINGERPRINT.sub("[............]", done.stderr if done.returncode == 2 else done.stdout)
     lines = [line.rstrip() for line in output.splitlines()]
     return "\n".join([f"$ kmm {arguments}", *lines, "$ echo $?", str(done.returncode)]) + "\n"
 
@@ -85,7 +85,7 @@ def printed(name: str) -> str:
 def schedule() -> str:
     """The file that ``kmm check --save`` writes for the bug of the README."""
     with tempfile.TemporaryDirectory() as folder:
-        _run(ROOT, f"{COMMANDS['before-the-fix'][1]} --save {folder}", subprocess.DEVNULL)
+        _run(ROOT, f"{COMMANDS['before-the-fix'][1]} --save {folder}")
         [path] = Path(folder).iterdir()
         return _HASH.sub("." * 64, path.read_text(encoding="utf-8"))
 
@@ -99,7 +99,7 @@ def proposals() -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["kernel", *SCENARIOS])
     for name, options in kernels.items():
-        done = _run(ROOT, f"check --json - {options} {' '.join(SCENARIOS.values())}", subprocess.DEVNULL)
+        done = _run(ROOT, f"check --json - {options} {' '.join(SCENARIOS.values())}")
         table.writerow([name, *(_cell(check) for check in json.loads(done.stdout)["checks"])])
     return text.getvalue()
 
