@@ -41,8 +41,8 @@ def run_demo() -> int:
     fixed = check_all(Options(_FIX), watcher)
     out.print()
     if broken.exit_code == 1 and fixed.exit_code == 0:
-        out.print(f"The bug is found, and needs no race.  The fix holds in this model, in each of {len(_FIX)} scenarios,\n"
-                  "under every schedule that matters.  Next: kmm check --help", highlight=False)
+        out.print("The bug is found, and needs no race.  The fix holds in this model, in each of "
+                  f"{len(_FIX)} scenarios,\nunder every schedule that matters.  Next: kmm check --help", highlight=False)
         return 0
     out.print("This is not what the demo must show; please report it.", highlight=False)
     return 1
