@@ -24,7 +24,7 @@ an actor of that CPU needs it free or its own.
 """
 
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memmove
 
 from kmm_ext.trace cimport NEEDS, READS, WRITES, Event, Touch, Trace
@@ -80,6 +80,15 @@ class ActorError(RuntimeError):
         self.error = error
         self.schedule = schedule
         super().__init__(f"{actor}: {type(error).__name__}: {error}")
+
+
+
+cdef inline uint64_t mixed(uint64_t x) noexcept:
+    """A number that says little about *x* (the finaliser of splitmix64)."""
+    x += <uint64_t> 0x9e3779b97f4a7c15
+    x = (x ^ (x >> 30)) * <uint64_t> 0xbf58476d1ce4e5b9
+    x = (x ^ (x >> 27)) * <uint64_t> 0x94d049bb133111eb
+    return x ^ (x >> 31)
 
 
 cdef struct Actor:
@@ -836,10 +845,9 @@ cdef class Core:
 
         :return: False when there is none.
         """
-        if not self.tree.advance():
-            return False
-        self.fresh = self.tree.count - 1
-        return True
+        cdef bint more = self.tree.advance()
+        self.fresh = self.tree.count - 1 if more else 0
+        return more
 
     def follow(self, script):
         """Use *script* (a list of ``(actor number, value)``) for the next executions (mode replay)."""
@@ -906,6 +914,36 @@ cdef class Core:
             (writes if self.past.touches[event.first + k].flags & WRITES else reads).append(
                 self.past.places[self.past.touches[event.first + k].place].loc)
         return tuple(sorted(reads)), tuple(sorted(writes))
+
+    def trace_hash(self):
+        """A number for the last execution as a partial order, the same in every core.
+
+        Executions that differ only in the order of events that do not conflict have the same one.
+        """
+        cdef int length = min(self.index + 1, self.past.count), n, i, k, pid
+        cdef uint64_t total = 0, mine
+        cdef Event *event
+        cdef Touch *touch
+        cdef uint64_t *hashes = <uint64_t *> malloc((len(self.names) + length + 1) * sizeof(uint64_t))
+        cdef uint64_t *actors = hashes + length
+        if not hashes:
+            raise MemoryError
+        for pid, (parent, nth) in enumerate(self.actor_keys()):
+            actors[pid] = mixed((actors[<int> parent] if parent >= 0 else 1) + 2 * <uint64_t> nth)
+        for n in range(length):
+            event = &self.past.events[n]
+            mine = 0
+            for k in range(event.count):
+                touch = &self.past.touches[event.first + k]
+                mine += mixed(<uint64_t> self.past.places[touch.place].loc * 2 + ((touch.flags & WRITES) != 0))
+            for i in range(n):
+                if self.past.before(i, n):
+                    mine += hashes[i]
+            mine = mixed(mine + mixed(actors[event.pid] + <uint64_t> event.kind))
+            hashes[n] = mixed(mine + <uint64_t> event.value)
+            total += hashes[n]
+        free(hashes)
+        return total
 
     def happens_before(self, int i, int n):
         """Whether event *i* happens before event *n* in the last execution."""

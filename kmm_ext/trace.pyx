@@ -294,7 +294,7 @@ cdef class Trace:
 
     cdef bint before(self, int i, int n) noexcept:
         """Whether event *i* is event *n* or happens before it."""
-        return i == n or (self.row(n)[i >> 6] >> (i & 63)) & 1
+        return i == n or (i < n and (self.row(n)[i >> 6] >> (i & 63)) & 1)
 
     cdef int conflicts(self, Event *event) except -1:
         """Put the latest events of other actors that conflict with *event* in ``found``, ascending."""

@@ -128,11 +128,26 @@ def perform(world: World, name: str, cpu: int, ops: Any, log: list[Any]) -> None
                 raise AssertionError(op)
 
 
-def begin(program: Any, core: Core) -> World:
-    """Start *program*; called once in each execution."""
+def begin(program: Any, core: Core, padding: int = 0) -> World:
+    """Start *program*; called once in each execution.
+
+    :param padding: events of one more actor, before it starts the others.
+    """
     world = World(core)
-    for number, (cpu, ops) in enumerate(program):
-        start(world, f"a{number}", cpu, ops)
+
+    def start_all() -> None:
+        for number, (cpu, ops) in enumerate(program):
+            start(world, f"a{number}", cpu, ops)
+
+    def pad() -> None:
+        for _ in range(padding):
+            core.step(18)
+        start_all()
+
+    if padding:
+        core.spawn(pad, "padding")
+    else:
+        start_all()
     return world
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from explorer_programs import (
     abba,
+    canonical,
     explore,
     filesystem,
     indexer,
@@ -484,6 +485,22 @@ def test_follow_refuses_what_cannot_happen() -> None:
         core.execute(lambda core: writers(3)(core, {}))
 
 
+def test_execute_repeats_itself_until_advance() -> None:
+    core = Core()
+    program = lastzero(3)
+    traces = []
+    while True:
+        core.execute(lambda core: program(core, {}))
+        once = core.trace()
+        core.execute(lambda core: program(core, {}))
+        assert core.trace() == once
+        traces.append(once)
+        if not core.advance():
+            break
+    core.execute(lambda core: program(core, {}))     # the tree is empty: a new search begins
+    assert core.trace() == traces[0]
+
+
 def test_core_refuses_an_unknown_mode() -> None:
     with pytest.raises(ValueError, match="no search mode 'fast'"):
         Core("fast")
@@ -515,6 +532,33 @@ def test_search_is_the_same_under_any_hash_seed() -> None:
         found.add(subprocess.run([sys.executable, "-c", _TRACES], env=env, check=True, capture_output=True,
                                  text=True).stdout)
     assert len(found) == 1
+
+
+def test_trace_hash_tells_traces_apart() -> None:
+    """It is the same for two executions iff these are the same partial order."""
+    core = Core("dfs")
+    hashes: dict[Any, int] = {}
+    while True:
+        core.execute(lambda core: lastzero(2)(core, {}))
+        assert hashes.setdefault(canonical(core), core.trace_hash()) == core.trace_hash()
+        if not core.advance():
+            break
+    assert len(set(hashes.values())) == len(hashes)
+
+
+def test_trace_hash_is_the_same_in_every_core() -> None:
+    def hashes(mode: str) -> set[int]:
+        core = Core(mode, seed=1)
+        found = set()
+        for _ in range(500):
+            core.execute(lambda core: two_families(core, {}))
+            found.add(core.trace_hash())
+            if not core.advance() and mode == "source":
+                break
+        return found
+
+    assert hashes("random") == hashes("source")
+    assert len(hashes("source")) == 2
 
 
 # --- greenlets --------------------------------------------------------------------------------------
