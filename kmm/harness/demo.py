@@ -42,7 +42,8 @@ def run_demo() -> int:
     out.print()
     if broken.exit_code == 1 and fixed.exit_code == 0:
         out.print("The bug is found, and needs no race.  The fix holds in this model, in each of "
-                  f"{len(_FIX)} scenarios,\nunder every schedule that matters.  Next: kmm check --help", highlight=False)
+                  f"{len(_FIX)} scenarios,\nunder every schedule that matters.  Next: kmm check --help",
+                  highlight=False)
         return 0
     out.print("This is not what the demo must show; please report it.", highlight=False)
     return 1
