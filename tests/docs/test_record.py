@@ -17,7 +17,12 @@ record = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(record)
 
 
-@pytest.mark.parametrize("name", record.COMMANDS)
+#: They explore the largest scenario, as ``deferred`` does.
+SLOW = ("ordered", "guarded")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name
+                                  for name in record.COMMANDS])
 def test_command_prints_what_is_recorded(name):
     assert record.printed(name) == (record.RECORDED / f"{name}.txt").read_text()
 
