@@ -82,7 +82,6 @@ class ActorError(RuntimeError):
         super().__init__(f"{actor}: {type(error).__name__}: {error}")
 
 
-
 cdef inline uint64_t mixed(uint64_t x) noexcept:
     """A number that says little about *x* (the finaliser of splitmix64)."""
     x += <uint64_t> 0x9e3779b97f4a7c15
