@@ -89,8 +89,8 @@ def test_check_counterexample_weighs_more_than_a_bound(kmm):
 
 
 def test_check_first_stops_at_the_first_counterexample(kmm):
-    code, out, _ = kmm("check", VUNMAP, "--first", "--json", "-",
-                       "--overlay", ROOT / "conformance/proposals/async-free-flush-first")
+    code, out, _ = kmm("check", PROMOTION, "--first", "--json", "-",
+                       "--overlay", ROOT / "conformance/proposals/async-free-kzalloc-drop")
     found, = json.loads(out)["checks"]
     assert (code, found["verdict"], found["complete"]) == (1, "violated", False)
     assert found["bound"] == "the first counterexample"
@@ -176,21 +176,25 @@ def test_json_holds_no_address(kmm):
 
 # --- replay -----------------------------------------------------------------------------------------
 
-def saved(kmm, *arguments):
+def saved(kmm, *arguments, scenario=VUNMAP):
     """Check with --save; the schedule's file and the report."""
-    _, out, _ = kmm("check", VUNMAP, *arguments, "--save", "found")
+    _, out, _ = kmm("check", scenario, *arguments, "--save", "found")
     path, = Path("found").iterdir()
     bar = "=" * 75
     return path, out[out.index(bar):]
 
 
-@pytest.mark.parametrize("arguments", [
-    pytest.param(["--set", BEFORE_THE_FIX], id="before the fix"),
-    pytest.param(["--overlay", ROOT / "conformance/proposals/async-free-flush-first"], id="flush first"),
+@pytest.mark.parametrize(("scenario", "arguments"), [
+    pytest.param(VUNMAP, ["--set", BEFORE_THE_FIX], id="before the fix"),
+    pytest.param(PROMOTION, ["--overlay", ROOT / "conformance/proposals/async-free-kzalloc-drop"], id="an overlay"),
+    pytest.param("sva_device_vs_promotion_oom", ["--overlay", ROOT / "conformance/proposals/async-free-kzalloc-drop"],
+                 id="a choice"),
+    pytest.param("sva_device_vs_pmd_table", ["--overlay", ROOT / "conformance/proposals/async-free-pte-only",
+                                             "--first"], id="the first counterexample"),
 ])
-def test_replay_prints_the_same_report(kmm, arguments):
-    path, report = saved(kmm, *arguments)
-    assert path.name == f"{VUNMAP}.table-freed-while-cached.schedule"
+def test_replay_prints_the_same_report(kmm, scenario, arguments):
+    path, report = saved(kmm, *arguments, scenario=scenario)
+    assert path.name == f"{scenario}.table-freed-while-cached.schedule"
     assert f"Replay: kmm replay {path}" in report
     assert kmm("replay", path) == (1, report, "")
     assert kmm("replay", path) == (1, report, "")

@@ -24,7 +24,8 @@ def debian():
     return Recipe.of(DEBIAN)
 
 
-@pytest.mark.parametrize("scenario", names())
+@pytest.mark.parametrize("scenario", [
+    pytest.param(name, marks=[pytest.mark.long] if name == "sva_device_vs_vunmap" else []) for name in names()])
 def test_scenario_holds_on_debian(debian, scenario):
     result = explored(debian, scenario)
     assert result.complete
