@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-__all__ = ["ActorError", "Core", "Nondeterminism"]
+__all__ = ["ActorError", "Core", "Endless", "Nondeterminism"]
 
 class Nondeterminism(RuntimeError):
     index: int
@@ -17,6 +17,9 @@ class ActorError(RuntimeError):
     def __init__(self, actor: str, error: BaseException, schedule: list[tuple[int, int]]) -> None: ...
 
 @disjoint_base
+class Endless(RuntimeError):
+    def __init__(self) -> None: ...
+
 class Core:
     mode: str
     current: int

@@ -32,7 +32,7 @@ from kmm_ext.tree cimport Tree
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-__all__ = ["ActorError", "Core", "Nondeterminism"]
+__all__ = ["ActorError", "Core", "Endless", "Nondeterminism"]
 
 cdef enum Pending:
     NOTHING
@@ -52,6 +52,7 @@ cdef enum Mode:
 
 cdef tuple _MODES = ("source", "sleep", "dfs", "replay", "random", "pct", "pos")
 cdef int START = 0               # kind of an actor's first event
+cdef int LONGEST = 1 << 15       # events of an execution; what happens before what takes a bit per pair
 cdef uint64_t LOWEST = 1 << 32   # of the priorities that are drawn
 
 
@@ -80,6 +81,14 @@ class ActorError(RuntimeError):
         self.error = error
         self.schedule = schedule
         super().__init__(f"{actor}: {type(error).__name__}: {error}")
+
+
+class Endless(RuntimeError):
+    """An execution has so many events that some loop of it may never end."""
+
+    def __init__(self):
+        super().__init__(f"more than {LONGEST} events in one schedule: does a loop poll for ever? A wait is "
+                         "written as hooks.wait()")
 
 
 cdef inline uint64_t mixed(uint64_t x) noexcept:
@@ -570,6 +579,8 @@ cdef class Core:
         me.nth += 1
         if self.recording and me.token >= 0 and not me.irq and self.past.holder(me.token) != pid:
             self.past.touch(me.token, READS | NEEDS)
+        if self.index >= LONGEST:
+            raise Endless
         return 0
 
     cdef int _finish(self) except -1:

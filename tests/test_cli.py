@@ -321,6 +321,8 @@ OVERLAYS = {
                          f"{PGTABLE}:2: in pmd_free_pte_page(): AssertionError"),
     "endless recursion": (PGTABLE, free_pte_page("pmd_free_pte_page(pmd, addr)"),
                           f"{PGTABLE}:2: in pmd_free_pte_page(): RecursionError: maximum recursion depth exceeded"),
+    "endless loop": (PGTABLE, free_pte_page("while pmd[0]: pass"),
+                     f"{PGTABLE}:2: in pmd_free_pte_page(): Endless: more than 32768 events in one schedule"),
     "unported": (PGTABLE, "from kmm import hooks\n" + free_pte_page("raise hooks.Unported('mm/memory.c', 'f')"),
                  "execution reached mm/memory.c: f, which kmm does not model"),
 }

@@ -24,7 +24,7 @@ from explorer_programs import (
 )
 from greenlet import greenlet
 
-from kmm_ext.explorer import ActorError, Core, Nondeterminism
+from kmm_ext.explorer import ActorError, Core, Endless, Nondeterminism
 
 MODES = ["source", "sleep", "dfs"]
 
@@ -780,3 +780,17 @@ def test_random_modes_take_any_seed(seed: int) -> None:
         core.execute(relay)
         schedules.add(tuple(core.schedule()))
     assert len(schedules) > 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_execute_ends_an_execution_that_polls_for_ever(mode: str) -> None:
+    core = Core(mode)
+
+    def polls() -> None:
+        while True:
+            core.step(1)
+            core.read(1)
+
+    with pytest.raises(ActorError, match="more than 32768 events in one schedule") as raised:
+        core.execute(lambda core: core.spawn(polls, "polls") and None)
+    assert isinstance(raised.value.error, Endless)
