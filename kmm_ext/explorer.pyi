@@ -16,10 +16,10 @@ class ActorError(RuntimeError):
     schedule: list[tuple[int, int]]
     def __init__(self, actor: str, error: BaseException, schedule: list[tuple[int, int]]) -> None: ...
 
-@disjoint_base
 class Endless(RuntimeError):
     def __init__(self) -> None: ...
 
+@disjoint_base
 class Core:
     mode: str
     current: int
